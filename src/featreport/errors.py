@@ -1,0 +1,119 @@
+"""The exceptions featreport raises on purpose; everything else is a bug and keeps its traceback.
+
+    FeatreportError
+    ├── ManifestError      exit 2   the manifest or the arguments are wrong; nothing was run
+    ├── OutputError        exit 5   the report or its results could not be written
+    ├── BusyError          exit 75  another build holds this output
+    ├── ResultsError       exit 2   a results file or report cannot be read back
+    └── RunError                    one run failed; the others go on
+        ├── SourceError        stage "source"      the architecture could not be built
+        ├── CheckpointError    stage "checkpoint"  its tensors could not be read or do not fit
+        ├── ImagesError        stage "images"      no image of the run could be used
+        ├── ForwardError       stage "forward"     the network raised on a batch
+        └── StatisticsError    stage "statistics"  the measuring itself failed
+
+A message says where, what was expected, what was there; `hint` says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class FeatreportError(Exception):
+    """Base of every expected error: prints its message, never a traceback."""
+
+    exit_code: ClassVar[int] = 70
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong with a manifest, at a place an editor can jump to (line and column count from 1)."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return `file:line:column path: message`."""
+        place = f"{self.path}: " if self.path else ""
+        return f"{self.file}:{self.line}:{self.column} {place}{self.message}"
+
+
+class ManifestError(FeatreportError):
+    """The manifest or the arguments are wrong; carries every problem found, in the order of the file."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem] | str) -> None:
+        self.problems: tuple[Problem, ...] = () if isinstance(problems, str) else tuple(sorted(set(problems)))
+        if isinstance(problems, str):
+            text = problems
+        else:
+            count = len(self.problems)
+            lines = [str(problem) for problem in self.problems]
+            text = "\n".join([*lines, f"{count} problem{'s' * (count != 1)}; nothing was run."])
+        super().__init__(text)
+
+
+class OutputError(FeatreportError):
+    """The output could not be written."""
+
+    exit_code = 5
+
+
+class BusyError(FeatreportError):
+    """Another build holds this output."""
+
+    exit_code = 75
+
+
+class ResultsError(FeatreportError):
+    """A results file or a report's embedded results cannot be read."""
+
+    exit_code = 2
+
+
+class RunError(FeatreportError):
+    """One run failed; `stage` says in which step, `hint` what to do about it."""
+
+    stage: ClassVar[str] = "forward"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SourceError(RunError):
+    """The architecture could not be built."""
+
+    stage = "source"
+
+
+class CheckpointError(RunError):
+    """The checkpoint could not be read, or does not fit the architecture."""
+
+    stage = "checkpoint"
+
+
+class ImagesError(RunError):
+    """No image of the run could be used."""
+
+    stage = "images"
+
+
+class ForwardError(RunError):
+    """The network raised on a batch."""
+
+    stage = "forward"
+
+
+class StatisticsError(RunError):
+    """The measuring itself failed."""
+
+    stage = "statistics"

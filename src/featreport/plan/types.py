@@ -1,0 +1,102 @@
+"""The plan: what will be done, with every default filled in and every path found. Frozen, torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class SourceRef:
+    """Where an architecture comes from, e.g. kind "torchvision" and name "alexnet"."""
+
+    kind: Literal["torchvision", "python-file", "python-module"]
+    text: str  # as written in the manifest
+    name: str  # torchvision's model name, or the callable's (dotted) name
+    file: Path | None = None  # python-file: the absolute path
+    module: str | None = None  # python-module: the dotted module
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckpointRef:
+    """Which numbers go into the architecture."""
+
+    kind: Literal["file", "weights", "random"]
+    text: str  # as written, or the manifest-relative path of one match of a glob; shown in the report
+    path: Path | None = None  # file: the absolute path
+    weights: str | None = None  # weights: the published name, e.g. "IMAGENET1K_V1"
+    seed: int | None = None  # random: the seed
+    key: str | None = None  # file: which nested state dict to take
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """One image file: its absolute path and the name the report shows (never an absolute path)."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class TransformSpec:
+    """How pixels become the network's input.
+
+    kind "spec": `size` (exact [H, W]) or `resize` (shorter side), then `crop` (centre, square), then scaling to
+    [0, 1] and (x − mean) / std. kind "weights": the transform published with the weights. kind "python": a callable.
+    kind "none": to a [0, 1] tensor, nothing else.
+    """
+
+    kind: Literal["spec", "weights", "python", "none"] = "spec"
+    size: tuple[int, int] | None = None
+    resize: int | None = None
+    crop: int | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    color: Literal["RGB", "L"] = "RGB"
+    python_file: Path | None = None
+    python_module: str | None = None
+    python_name: str | None = None
+    weights: str | None = None  # kind "weights": the published name, e.g. "IMAGENET1K_V1"
+    text: str = ""  # one line for people: "resize 256, crop 224, mean …"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One checkpoint of one model over its images."""
+
+    id: str  # model/checkpoint
+    model: str
+    checkpoint_name: str
+    source: SourceRef
+    checkpoint: CheckpointRef
+    include: tuple[str, ...]  # layer globs; empty: every tap
+    exclude: tuple[str, ...]
+    images: tuple[ImageRef, ...]
+    transform: TransformSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a build does, in order."""
+
+    title: str
+    manifest_name: str  # the file's name, no folder
+    manifest_text: str
+    output: Path  # absolute, …/demo.html
+    device: str  # auto | cpu | cuda | cuda:1 | mps | xpu
+    precision: Literal["float32", "bfloat16", "float16"]
+    batch_size: int | None  # None: auto
+    dead: float
+    near_zero: float
+    max_bytes: int
+    shown_channels: int
+    shown_images: int
+    runs: tuple[RunPlan, ...]
+
+    @property
+    def results(self) -> Path:
+        """The results file beside the report."""
+        return self.output.with_suffix(".json")

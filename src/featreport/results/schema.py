@@ -1,0 +1,305 @@
+"""What was measured: results, version 1, as frozen typed values (contract: DESIGN 2.3).
+
+Shapes leave out the batch axis. What has no value is `None`, never NaN. Lists keep the order of the model.
+A fraction stands beside its parts. Field meanings: the definitions travel in `Results.definitions`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+FORMAT = "featreport/results"
+VERSION = 1
+Stage = Literal["source", "checkpoint", "images", "forward", "statistics"]
+
+
+def _finite(value: float) -> float:
+    if value != value or value in {float("inf"), float("-inf")}:
+        raise ValueError("numbers in results are finite; what has no value is null")
+    return value
+
+
+Number = Annotated[float, AfterValidator(_finite)]
+
+
+class Frozen(BaseModel):
+    """Base of the result types: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Histogram(Frozen):
+    """Counts of finite values between consecutive `edges` (the last bin is closed on the right, as NumPy's)."""
+
+    edges: list[Number]
+    counts: list[int]
+
+
+class Activation(Frozen):
+    """One tap: what one call of one layer gave over all images."""
+
+    # A new statistic adds its fields here by being registered: unknown numbers are kept, not dropped.
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    layer: str
+    call: int
+    output: str | None = None  # which tensor of a tuple, dict or dataclass; None for a plain tensor
+    module: str  # class name, or "F.relu" for a functional activation
+    rectifier: bool
+    shape: list[int]
+    shape_varies: bool = False
+    channel_axis: int
+    channels: int
+    images: int  # how many images this tap saw
+    count: int  # values seen, non-finite ones included
+    mean: Number | None
+    std: Number | None  # population
+    min: Number | None
+    max: Number | None
+    zeros: int
+    zero_fraction: Number | None
+    near_zeros: int
+    near_zero_fraction: Number | None
+    nonfinite: int
+    nan: int
+    posinf: int
+    neginf: int
+    dead: list[int]
+    dead_fraction: Number | None
+    constant: list[int]
+    fired_images: list[int] | None  # per channel: on how many images it fires; None where no axis is the batch
+    histogram: Histogram
+
+
+class Weight(Frozen):
+    """One parameter tensor (tied ones once, under their first name)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+    module: str
+    kind: Literal["weight", "bias", "norm", "embedding", "other"]  # "weight": of a conv or linear layer
+    tied: list[str] = Field(default_factory=list)  # its other names
+    dtype: str
+    shape: list[int]
+    count: int
+    mean: Number | None
+    std: Number | None  # ddof = 1; None for one element
+    min: Number | None
+    max: Number | None
+    zeros: int
+    zero_fraction: Number | None
+    near_zeros: int
+    near_zero_fraction: Number | None
+    relative_near_zero_fraction: Number | None  # |w| ≤ 0.01 · std; a Gaussian has 0.8 %
+    nonfinite: int
+    nan: int
+    posinf: int
+    neginf: int
+    channels: int | None  # output channels; None where there is no output axis
+    dead: list[int]
+    dead_fraction: Number | None
+    histogram: Histogram
+
+
+class Buffer(Frozen):
+    """One buffer (BN running statistics, counters): shown apart, never counted as a weight."""
+
+    name: str
+    module: str
+    dtype: str
+    shape: list[int]
+    count: int
+    mean: Number | None
+    std: Number | None  # ddof = 1
+    min: Number | None
+    max: Number | None
+    nonfinite: int
+
+
+class Unmeasured(Frozen):
+    """A layer or output without numbers, and why."""
+
+    layer: str
+    reason: str
+
+
+class Mismatch(Frozen):
+    """A tensor whose shape in the file is not the model's."""
+
+    name: str
+    expected: list[int]
+    got: list[int]
+
+
+class Load(Frozen):
+    """The audit of what was loaded; `path` is as the manifest says, never absolute."""
+
+    path: str | None
+    sha256: str | None
+    format: str  # "torch zip" | "torch legacy" | "safetensors" | "published weights" | "random"
+    bytes: int | None = None
+    key: str | None = None  # the nesting chosen, e.g. "state_dict_ema"; None: the file's top level
+    alternatives: list[str] = Field(default_factory=list)
+    prefix: str | None = None  # the prefix removed
+    matched: int
+    missing: list[str] = Field(default_factory=list)
+    unexpected: list[str] = Field(default_factory=list)
+    mismatched: list[Mismatch] = Field(default_factory=list)
+
+
+class FailedImage(Frozen):
+    """An image that could not be used."""
+
+    path: str
+    reason: str
+
+
+class ImageFile(Frozen):
+    """An image the run saw."""
+
+    name: str
+    sha256: str
+    width: int  # after EXIF orientation
+    height: int
+    picture: str | None = None  # key of its thumbnail in `Results.pictures`
+    note: str | None = None  # e.g. "animated: first frame of 24"
+
+
+class Images(Frozen):
+    """What the run looked at."""
+
+    count: int
+    failed: list[FailedImage] = Field(default_factory=list)
+    files: list[ImageFile] = Field(default_factory=list)
+
+
+class RunFailure(Frozen):
+    """Why a run has no numbers."""
+
+    stage: Stage
+    message: str
+    hint: str
+
+
+class Summary(Frozen):
+    """The run in six numbers; every fraction is parts over whole (micro), the mean over layers beside it (macro)."""
+
+    channels: int  # at rectifier outputs, each tap once
+    dead_channels: int
+    dead_fraction: Number | None  # None: the network has no rectifier
+    dead_fraction_macro: Number | None
+    rectifiers: int  # how many taps are rectifiers
+    weights: int  # elements of conv and linear weights
+    near_zero_weights: int
+    near_zero_fraction: Number | None
+    zero_weights: int
+    zero_fraction: Number | None
+    dead_filters: int
+    nonfinite: int  # in activations and parameters together
+    constant_channels: int
+
+
+class FeatureMaps(Frozen):
+    """The maps shown of one tap: a sprite with one row per image and one tile per channel, in 8-bit grey.
+
+    `kind` "maps": each tile is one channel's map; "units": each tile is all units of one image, wrapped to a grid,
+    in order. Grey 0 is `low`, grey 255 is `high`: one scale for the whole tap.
+    """
+
+    layer: str
+    call: int
+    output: str | None = None
+    kind: Literal["maps", "units"]
+    picture: str  # key in `Results.pictures`
+    images: list[int]  # rows: indices into `Images.files`
+    channels: list[int]  # columns ("maps"); every unit in order ("units")
+    tile: list[int]  # [height, width] of one tile in the sprite
+    gap: int  # pixels between tiles
+    low: Number
+    high: Number
+
+
+class Kernels(Frozen):
+    """The first layer's filters as one sprite of RGB or grey tiles, symmetric about mid grey at ±`limit`."""
+
+    name: str
+    picture: str
+    tile: list[int]
+    gap: int
+    columns: int
+    shown: int
+    total: int
+    limit: Number
+
+
+class Run(Frozen):
+    """One checkpoint of one model over its images."""
+
+    id: str
+    model: str
+    checkpoint: str
+    source: str
+    status: Literal["ok", "failed"]
+    error: RunFailure | None = None
+    load: Load | None = None
+    images: Images
+    transform: str
+    device: str | None = None
+    precision: str
+    batch_size: int | None = None
+    notes: list[str] = Field(default_factory=list)
+    parameters: int | None = None
+    summary: Summary | None = None
+    activations: list[Activation] = Field(default_factory=list)
+    weights: list[Weight] = Field(default_factory=list)
+    buffers: list[Buffer] = Field(default_factory=list)
+    unmeasured: list[Unmeasured] = Field(default_factory=list)
+    maps: list[FeatureMaps] = Field(default_factory=list)
+    kernels: Kernels | None = None
+
+
+class Thresholds(Frozen):
+    """The manifest's thresholds, as used."""
+
+    dead: Number
+    near_zero: Number
+
+
+class Definition(Frozen):
+    """One statistic in one sentence, with the thresholds used."""
+
+    metric: str
+    label: str
+    sentence: str
+
+
+class Provenance(Frozen):
+    """What made the numbers: versions, device, the manifest's own text."""
+
+    versions: dict[str, str]  # featreport, python, torch, torchvision, numpy, pillow
+    device: str
+    precision: str
+    manifest_name: str
+    manifest_sha256: str
+    manifest_text: str
+    code_run: list[str] = Field(default_factory=list)  # `python:` sources and transforms that were executed
+
+
+class Results(Frozen):
+    """The whole build. `pictures` are data: URIs by content key; a report's embedded copy leaves them out, because
+    the page itself holds each of them once."""
+
+    format: Literal["featreport/results"] = FORMAT
+    version: Literal[1] = VERSION
+    title: str
+    provenance: Provenance
+    thresholds: Thresholds
+    max_bytes: int
+    definitions: list[Definition]
+    runs: list[Run]
+    comparisons: list[Any] = Field(default_factory=list)
+    checks: list[Any] = Field(default_factory=list)
+    pictures: dict[str, str] = Field(default_factory=dict)
