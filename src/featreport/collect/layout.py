@@ -1,0 +1,107 @@
+"""Which axis of an output holds the channels, and which the images (STATISTICS 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+FIRST = (nn.GroupNorm, _NormBase, nn.PixelShuffle, nn.PixelUnshuffle, nn.LocalResponseNorm)
+SPATIAL = ("MaxPool", "AvgPool", "LPPool", "FractionalMaxPool", "Upsample")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Axes of an output, the batch axis included in the count; `batch` is None where no axis is the batch."""
+
+    batch: int | None
+    channel: int
+
+
+@dataclass(frozen=True)
+class Width:
+    """What a producer declares: how many channels, and on which side they stand."""
+
+    channels: int
+    last: bool
+
+
+def declared_width(module: nn.Module) -> Width | None:
+    """The width a module's own attributes declare, or None for those that only pass channels on."""
+    if isinstance(module, (_ConvNd, _ConvTransposeNd)):
+        return Width(int(module.out_channels), last=False)
+    if isinstance(module, _NormBase):
+        return Width(int(module.num_features), last=False)
+    if isinstance(module, nn.GroupNorm):
+        return Width(int(module.num_channels), last=False)
+    if isinstance(module, nn.LayerNorm):  # LayerNorm2d of torchvision and timm permutes inside: channels come first
+        return Width(int(module.normalized_shape[-1]), last="2d" not in type(module).__name__.lower())
+    if isinstance(module, nn.MultiheadAttention):
+        return Width(int(module.embed_dim), last=True)
+    out = getattr(module, "out_features", None)
+    if isinstance(out, int):
+        return Width(out, last=True)
+    embedding = getattr(module, "embedding_dim", None)
+    return Width(embedding, last=True) if isinstance(embedding, int) else None
+
+
+def batch_axis(module: nn.Module | None, output: Tensor, images: int) -> int | None:
+    """The axis whose size is the batch's: the first one, or the second of sequence-first `[T, N, C]` outputs."""
+    shape = output.shape
+    if isinstance(module, nn.MultiheadAttention) and not module.batch_first and output.ndim == 3:  # noqa: PLR2004
+        if shape[-1] == module.embed_dim and shape[1] == images:
+            return 1
+        return 0 if shape[0] == images else None
+    if shape and shape[0] == images:
+        return 0
+    sequence_first = output.ndim == 3 and images > 1 and shape[1] == images  # noqa: PLR2004
+    return 1 if sequence_first else None
+
+
+class Layouts:
+    """Follows channels through the network: a module without a declared width inherits its producer's."""
+
+    def __init__(self) -> None:
+        self._latest: list[Width] = []  # most recent producers last
+
+    def of(self, module: nn.Module | None, output: Tensor, images: int) -> Layout:
+        """Return the layout of `output`, `[N, …]` with N images, in the order the network runs."""
+        batch = batch_axis(module, output, images)
+        axes = [axis for axis in range(output.ndim) if axis != (0 if batch is None else batch)]
+        width = declared_width(module) if module is not None else None
+        if width is not None:
+            self._latest = [*self._latest[-7:], width]
+        if not axes:  # one number per image, or a scalar
+            return Layout(batch, -1)
+        if len(axes) == 1:
+            return Layout(batch, axes[0])
+        if width is not None:
+            return Layout(batch, self._place(width, output, axes))
+        if module is not None and any(name in type(module).__name__ for name in SPATIAL):
+            return Layout(batch, axes[0])
+        for known in reversed(self._latest):
+            if known.channels in {output.shape[axis] for axis in axes}:
+                return Layout(batch, self._place(known, output, axes))
+        return Layout(batch, axes[0] if output.ndim > 3 else axes[-1])  # noqa: PLR2004
+
+    @staticmethod
+    def _place(width: Width, output: Tensor, axes: list[int]) -> int:
+        usual = axes[-1] if width.last else axes[0]
+        if output.shape[usual] == width.channels:
+            return usual
+        fitting = [axis for axis in axes if output.shape[axis] == width.channels]
+        return fitting[0] if fitting else usual
+
+
+def as_rows(output: Tensor, layout: Layout) -> Tensor:
+    """View an output as `[n, channels, positions]`; without a batch axis n is 1."""
+    if output.ndim == 0:
+        return output.reshape(1, 1, 1)
+    if layout.channel < 0:
+        return output.reshape(output.shape[0], 1, 1)
+    if layout.batch is None:
+        return output.movedim(layout.channel, 0).reshape(1, output.shape[layout.channel], -1)
+    rest = output.movedim((layout.batch, layout.channel), (0, 1))
+    return rest.reshape(rest.shape[0], rest.shape[1], -1)

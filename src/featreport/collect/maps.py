@@ -1,0 +1,68 @@
+"""The few feature maps that will be shown: copied inside the hook, already reduced to the size they are shown at."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featreport.collect.layout import Layout
+
+LARGEST_TILE = 48
+MOST_UNITS = 4096
+
+
+class ShownMaps:
+    """Maps of the first images and channels of one tap, on the device until asked for."""
+
+    def __init__(self, images: int, channels: int) -> None:
+        self._images = images
+        self._channels = channels
+        self._parts: list[Tensor] = []
+        self._kind: str | None = None
+        self.rows: list[int] = []
+
+    def take(self, output: Tensor, layout: Layout, first: int) -> None:
+        """Copy what is shown of a batch whose first image is number `first` of the run."""
+        wanted = min(self._images - first, output.shape[layout.batch or 0])
+        if wanted <= 0 or layout.batch is None or layout.channel < 0:
+            return
+        few = output.movedim((layout.batch, layout.channel), (0, 1))[:wanted]
+        kind = "units" if few.ndim == 2 else "maps"  # noqa: PLR2004
+        few = few[:, :MOST_UNITS] if kind == "units" else _as_maps(few[:, : self._channels])
+        if self._parts and (kind != self._kind or few.shape[1:] != self._parts[0].shape[1:]):
+            return  # images of another size are not shown beside these
+        self._kind = kind
+        self._parts.append(few.detach().float().clone())
+        self.rows += range(first, first + wanted)
+
+    @property
+    def kind(self) -> str | None:
+        """ "maps" `[images, channels, h, w]`, "units" `[images, units]`, None for nothing to show."""
+        return self._kind
+
+    def value(self) -> NDArray[np.float32]:
+        """The maps on the host."""
+        return np.concatenate([part.cpu().numpy() for part in self._parts])
+
+
+def _as_maps(values: Tensor) -> Tensor:
+    """Reduce `[n, c, …]` to `[n, c, h, w]` with h, w ≤ 48: tokens on their grid, volumes by their first slice."""
+    if values.ndim == 3:  # noqa: PLR2004 - tokens [n, c, t], perhaps with a class token in front
+        tokens = values.shape[2]
+        for extra in (0, 1):
+            side = round((tokens - extra) ** 0.5)
+            if side > 1 and side * side == tokens - extra:
+                values = values[:, :, extra:].unflatten(2, (side, side))
+                break
+        else:
+            values = values[:, :, None, :]
+    elif values.ndim > 4:  # noqa: PLR2004
+        values = values.flatten(2, -3)[:, :, 0]
+    height, width = values.shape[2:]
+    scale = max(height, width) / LARGEST_TILE
+    if scale > 1:
+        size = (max(1, round(height / scale)), max(1, round(width / scale)))
+        values = F.adaptive_avg_pool2d(values.float(), size)
+    return values

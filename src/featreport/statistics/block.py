@@ -1,0 +1,98 @@
+"""One slab of a tensor, and the reductions that several statistics share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+# Elements reduced at a time on the CPU. A slab and its float64 copy stay in the second-level cache: measured on two
+# cores, float64 sums run at 13 GB/s this way and at 0.4 GB/s over a whole [16, 256, 56, 56] tensor.
+CPU_SLAB = 1 << 18
+DEVICE_SLAB = 1 << 25
+
+
+class Block:
+    """Values `[n, c, p]`: n images, c neighbouring channels from `first`, p positions.
+
+    `whole` says that every value is finite; it is known without cost on the CPU only, so that nothing waits for an
+    accelerator. Reductions are computed at most once and shared by the statistics.
+    """
+
+    def __init__(self, values: Tensor, first: int) -> None:
+        self.values = values if values.dtype in {torch.float32, torch.float64} else values.float()
+        self.channels = slice(first, first + values.shape[1])
+
+    @property
+    def precise(self) -> torch.dtype:
+        """The dtype sums are kept in: float64, or float32 on a device that has no float64 (Apple's MPS)."""
+        return torch.float32 if self.values.device.type == "mps" else torch.float64
+
+    @cached_property
+    def shift(self) -> Tensor:
+        """A finite value near each row's mean, `[n, c, 1]`: subtracting it first keeps small variances exact."""
+        start = self.values[..., :1].to(self.precise)
+        return start.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+    @cached_property
+    def _shifted_plain(self) -> tuple[Tensor, Tensor]:
+        shifted = self.values.to(self.precise) - self.shift
+        return shifted, shifted.sum(2)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every value is known to be finite (always False on an accelerator: asking would wait for it)."""
+        if self.values.device.type != "cpu":
+            return False
+        return bool(torch.isfinite(self._shifted_plain[1].sum()))
+
+    @cached_property
+    def finite(self) -> Tensor | None:
+        """Mask `[n, c, p]` of finite values, or None where all of them are."""
+        return None if self.whole else torch.isfinite(self.values)
+
+    @cached_property
+    def shifted(self) -> Tensor:
+        """Values minus `shift`, non-finite ones as 0, `[n, c, p]`."""
+        plain = self._shifted_plain[0]
+        return plain if self.finite is None else torch.where(self.finite, plain, 0.0)
+
+    @cached_property
+    def shifted_sum(self) -> Tensor:
+        """Sum of `shifted` over positions, `[n, c]`."""
+        return self._shifted_plain[1] if self.finite is None else self.shifted.sum(2)
+
+    @cached_property
+    def finite_count(self) -> Tensor:
+        """How many values of each row are finite, `[n, c]`."""
+        if self.finite is None:
+            n, c, p = self.values.shape
+            return torch.full((n, c), float(p), dtype=self.precise, device=self.values.device)
+        return self.finite.sum(2).to(self.precise)
+
+    @cached_property
+    def low(self) -> Tensor:
+        """Least finite value of each row, `[n, c]`; +inf where there is none."""
+        if self.finite is None:
+            return self.values.amin(2)
+        return torch.where(self.finite, self.values, float("inf")).amin(2)
+
+    @cached_property
+    def high(self) -> Tensor:
+        """Greatest finite value of each row, `[n, c]`; -inf where there is none."""
+        if self.finite is None:
+            return self.values.amax(2)
+        return torch.where(self.finite, self.values, float("-inf")).amax(2)
+
+
+def blocks(values: Tensor) -> Iterator[Block]:
+    """Cut `[n, c, p]` into slabs that hold whole rows; a row is never split."""
+    n, c, p = values.shape
+    room = CPU_SLAB if values.device.type == "cpu" else DEVICE_SLAB
+    images = max(1, room // max(1, c * p))
+    channels = c if images > 1 or c * p <= room else max(1, room // max(1, p))
+    for i in range(0, n, images):
+        for j in range(0, c, channels):
+            yield Block(values[i : i + images, j : j + channels], j)
