@@ -19,7 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from featreport.results.schema import FailedImage, Load
 
 
 class FeatreportError(Exception):
@@ -38,10 +41,19 @@ class Problem:
     path: str
     message: str
 
+    @property
+    def place(self) -> str:
+        """Return `file:line:column`."""
+        return f"{self.file}:{self.line}:{self.column}"
+
+    @property
+    def sentence(self) -> str:
+        """Return `path: message`; at the top of the document only the message."""
+        return f"{self.path}: {self.message}" if self.path else self.message
+
     def __str__(self) -> str:
         """Return `file:line:column path: message`."""
-        place = f"{self.path}: " if self.path else ""
-        return f"{self.file}:{self.line}:{self.column} {place}{self.message}"
+        return f"{self.place} {self.sentence}"
 
 
 class ManifestError(FeatreportError):
@@ -55,7 +67,8 @@ class ManifestError(FeatreportError):
             text = problems
         else:
             count = len(self.problems)
-            lines = [str(problem) for problem in self.problems]
+            width = max((len(problem.place) for problem in self.problems), default=0)
+            lines = [f"{problem.place:<{width}} {problem.sentence}" for problem in self.problems]
             text = "\n".join([*lines, f"{count} problem{'s' * (count != 1)}; nothing was run."])
         super().__init__(text)
 
@@ -96,15 +109,23 @@ class SourceError(RunError):
 
 
 class CheckpointError(RunError):
-    """The checkpoint could not be read, or does not fit the architecture."""
+    """The checkpoint could not be read or does not fit the architecture; `load` is the audit so far."""
 
     stage = "checkpoint"
 
+    def __init__(self, message: str, hint: str = "", load: Load | None = None) -> None:
+        super().__init__(message, hint)
+        self.load = load
+
 
 class ImagesError(RunError):
-    """No image of the run could be used."""
+    """No image of the run could be used; `failed` holds the reason for each."""
 
     stage = "images"
+
+    def __init__(self, message: str, hint: str = "", failed: Sequence[FailedImage] = ()) -> None:
+        super().__init__(message, hint)
+        self.failed = tuple(failed)
 
 
 class ForwardError(RunError):

@@ -115,6 +115,11 @@ class ActivationCollector:
             stream.varies = True
         return True
 
+    @property
+    def value_count(self) -> int:
+        """How many taps have numbers."""
+        return len(self._streams)
+
     def value(self) -> tuple[list[Activation], list[tuple[Tap, Layout, ShownMaps]]]:
         """Return every tap's results in the order the network ran, and the maps to show."""
         streams = list(self._streams.values())

@@ -42,6 +42,12 @@ class ShownMaps:
         """ "maps" `[images, channels, h, w]`, "units" `[images, units]`, None for nothing to show."""
         return self._kind
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """`(images, channels, h, w)` of what was kept of "maps"."""
+        _, channels, height, width = self._parts[0].shape
+        return len(self.rows), channels, height, width
+
     def value(self) -> NDArray[np.float32]:
         """The maps on the host."""
         return np.concatenate([part.cpu().numpy() for part in self._parts])

@@ -1,0 +1,5 @@
+"""`python -m featreport`."""
+
+from featreport.cli import main
+
+main()

@@ -1,0 +1,222 @@
+"""The pipeline, in order: manifest → plan → results → page → disk."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import tempfile
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from featreport import manifest
+from featreport.errors import ManifestError, OutputError
+from featreport.executors.serial import Progress, Silent, execute
+from featreport.plan import resolve
+from featreport.plan.types import Plan
+from featreport.results import codec
+from featreport.results.schema import Provenance, Results, Run, Thresholds
+from featreport.results.store import check_writable, write_atomically
+
+FailOn = Literal["error", "warn"]
+PACKAGES = ("featreport", "torch", "torchvision", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build: what was measured, and where it lies."""
+
+    results: Results
+    report: Path
+
+
+def make_plan(
+    config: str | Path, *, output: str | Path | None = None, device: str | None = None, only: str | None = None
+) -> Plan:
+    """Return what a build of `config` would do; nothing is run, torch is not imported.
+
+    Args:
+        config: path of the manifest.
+        output: report to write instead of the manifest's, relative to the working directory.
+        device: device instead of the manifest's.
+        only: glob over run ids; the others are left out.
+
+    Raises:
+        ManifestError: with every problem found.
+    """
+    plan = resolve(manifest.load(Path(config)))
+    if output is not None:
+        path = Path(output).absolute()
+        if path.suffix.lower() not in {".html", ".htm"}:
+            raise ManifestError(f"--output: expected a path that ends in .html, got {str(output)!r}; nothing was run.")
+        plan = replace(plan, output=path)
+    if device is not None:
+        if device.split(":")[0] not in {"auto", "cpu", "cuda", "mps", "xpu"} or not _index(device):
+            raise ManifestError(
+                f"--device: expected auto, cpu, cuda, cuda:1, mps or xpu, got {device!r}; nothing was run."
+            )
+        plan = replace(plan, device=device)
+    if only is not None:
+        runs = tuple(run for run in plan.runs if fnmatchcase(run.id, only))
+        if not runs:
+            known = ", ".join(run.id for run in plan.runs)
+            raise ManifestError(f"--only: no run id matches {only!r} (there are: {known}); nothing was run.")
+        plan = replace(plan, runs=runs)
+    return plan
+
+
+def _index(device: str) -> bool:
+    kind, colon, index = device.partition(":")
+    return not colon or (kind not in {"auto", "cpu"} and index.isdecimal())
+
+
+def build(
+    config: str | Path,
+    *,
+    output: str | Path | None = None,
+    device: str | None = None,
+    only: str | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Run the manifest `config`, write its report and results, and return the results as typed values.
+
+    A run that fails is an outcome with `status` "failed", not an exception. Arguments as for `make_plan`.
+
+    Raises:
+        ManifestError: the manifest or an argument is wrong; nothing was run.
+        OutputError: the report could not be written.
+    """
+    return run_plan(make_plan(config, output=output, device=device, only=only), progress).results
+
+
+def run_plan(plan: Plan, progress: Progress | None = None) -> Built:
+    """Carry out a plan and write the report and the results beside it."""
+    check_writable(plan.output)
+    check_writable(plan.results)
+    runs: list[Run] = []
+    pictures: dict[str, str] = {}
+    for run, shown in execute(plan, progress or Silent()):
+        runs.append(run)
+        pictures |= shown
+    results = gather(plan, runs, pictures)
+    write(results, plan.output)
+    return Built(results, plan.output)
+
+
+def gather(plan: Plan, runs: list[Run], pictures: dict[str, str]) -> Results:
+    """Put the runs' outcomes together with what made them."""
+    from featreport.collect.device import choose_device, describe
+    from featreport.collect.summary import definitions
+    from featreport.statistics import Settings
+
+    code = {run.source.text for run in plan.runs if run.source.kind != "torchvision"}
+    code |= {run.transform.text for run in plan.runs if run.transform.kind == "python"}
+    return Results(
+        title=plan.title,
+        provenance=Provenance(
+            versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+            device=describe(choose_device(plan.device)),
+            precision=plan.precision,
+            manifest_name=plan.manifest_name,
+            manifest_sha256=hashlib.sha256(plan.manifest_text.encode("utf-8")).hexdigest(),
+            manifest_text=plan.manifest_text,
+            code_run=sorted(code),
+        ),
+        thresholds=Thresholds(dead=plan.dead, near_zero=plan.near_zero),
+        max_bytes=plan.max_bytes,
+        definitions=definitions(Settings(plan.dead, plan.near_zero)),
+        runs=runs,
+        pictures=pictures,
+    )
+
+
+def write(results: Results, report: Path) -> None:
+    """Render and write the report and, beside it, its results; each appears whole or not at all.
+
+    Raises:
+        OutputError: it could not be written; the results were then saved to a temporary folder, which is named.
+    """
+    from featreport.report import render as render_page
+
+    text = codec.encode(results)
+    try:
+        page = render_page(results)
+        write_atomically(report.with_suffix(".json"), text)
+        write_atomically(report, page)
+    except OutputError as error:
+        rescued = Path(tempfile.mkdtemp(prefix="featreport-")) / f"{report.stem}.json"
+        write_atomically(rescued, text)
+        raise OutputError(f"{error}\nThe results were kept: featreport render {rescued}") from error
+
+
+def render(source: str | Path, output: str | Path | None = None) -> Path:
+    """Rebuild the HTML from a results file or from a report, byte for byte; torch is not imported.
+
+    Args:
+        source: results JSON, or a report's HTML.
+        output: where to write; for results JSON the HTML beside it, for a report the report itself.
+
+    Raises:
+        ResultsError: the source cannot be read back.
+        OutputError: the report cannot be written.
+    """
+    from featreport.report import render as render_page
+
+    path = Path(source)
+    target = Path(output) if output is not None else path.with_suffix(".html")
+    page = render_page(codec.load(path))
+    check_writable(target)
+    write_atomically(target, page)
+    return target
+
+
+def verdict(results: Results) -> str:
+    """Return the build's verdict in one line."""
+    from featreport.judge import judge
+
+    return judge(results).sentence
+
+
+def describe(plan: Plan) -> list[str]:
+    """Return the plan as lines for people: a line per run, and what it will look at."""
+    lines = [f"{plan.title}", f"  report   {_near(plan.output)}", f"  device   {plan.device}, {plan.precision}"]
+    lines.append(f"  dead |a| ≤ {plan.dead:g}, near zero |x| ≤ {plan.near_zero:g}")
+    for run in plan.runs:
+        count = len(run.images)
+        lines.append(f"{run.id}")
+        lines.append(f"  source      {run.source.text}" + (f" {run.source.args}" if run.source.args else ""))
+        lines.append(f"  checkpoint  {run.checkpoint.text}")
+        first = f"{run.images[0].name}" + (f" … {run.images[-1].name}" if count > 1 else "")
+        lines.append(f"  images      {count}: {first}")
+        lines.append(f"  transform   {run.transform.text}")
+    lines.append(f"{len(plan.runs)} run{'s' * (len(plan.runs) != 1)} planned; nothing was run.")
+    return lines
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from the working directory, where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def exit_code(results: Results, fail_on: FailOn = "error") -> int:
+    """Return the exit code of the contract: 0 fine, 1 a finding at `fail_on` level, 3 some run failed, 4 all did."""
+    failed = sum(run.status == "failed" for run in results.runs)
+    if failed:
+        return 4 if failed == len(results.runs) else 3
+    return 1 if fail_on == "warn" and _warnings(results) else 0
+
+
+def _warnings(results: Results) -> bool:
+    from featreport.judge import judge
+
+    return judge(results).level in {"warn", "fail"}
+
+
+def _version(package: str) -> str:
+    """The version that is installed; torch's and torchvision's carry their build (+cu132)."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed as a package"

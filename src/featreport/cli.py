@@ -1,0 +1,167 @@
+"""Commands, exit codes, progress. Standard output carries the result, standard error everything else."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from featreport import __version__
+from featreport import build as pipeline
+from featreport.errors import FeatreportError, ManifestError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="What do these checkpoints contain, and what do they do to these images? One static HTML report.",
+)
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"featreport {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Collect the options that stand before a command."""
+
+
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="The manifest (YAML).")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Report to write instead of the manifest's.", show_default=False)
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps or xpu.", show_default=False)
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="GLOB", help="Only runs whose id matches.", show_default=False)
+]
+
+
+@app.command()
+def build(
+    config: ConfigArgument,
+    output: OutputOption = None,
+    device: DeviceOption = None,
+    only: OnlyOption = None,
+    no_cache: Annotated[  # noqa: ARG001 - part of the contract; runs are not cached yet
+        bool, typer.Option("--no-cache", help="Measure everything anew (as every build still does).")
+    ] = False,
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", metavar="error|warn", help="Which findings make the exit code 1.")
+    ] = "error",
+) -> None:
+    """Run the manifest; write the report and its results."""
+    from featreport.progress import progress_on
+
+    if fail_on not in {"error", "warn"}:
+        raise ManifestError(f"--fail-on: expected error or warn, got {fail_on!r}; nothing was run.")
+    plan = pipeline.make_plan(config, output=output, device=device, only=only)
+    with progress_on(sys.stderr) as progress:
+        built = pipeline.run_plan(plan, progress)
+    typer.echo(built.report)
+    typer.echo(pipeline.verdict(built.results))
+    raise typer.Exit(pipeline.exit_code(built.results, "warn" if fail_on == "warn" else "error"))
+
+
+@app.command()
+def check(config: ConfigArgument, only: OnlyOption = None) -> None:
+    """Validate the manifest and print the plan; nothing is run."""
+    for line in pipeline.describe(pipeline.make_plan(config, only=only)):
+        typer.echo(line)
+
+
+@app.command()
+def render(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Results JSON, or a report's own HTML.")],
+    output: OutputOption = None,
+) -> None:
+    """Rebuild the HTML from results or from a report; the same bytes, no torch."""
+    typer.echo(pipeline.render(results, output))
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("config.yaml"),
+) -> None:
+    """Write a starter manifest."""
+    from featreport.manifest import starter
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(starter())
+    except FileExistsError:
+        raise ManifestError(f"{path}: exists already; name another file") from None
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be written: {error.strerror or error}") from error
+    typer.echo(path)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the manifest, for editors."""
+    from featreport.manifest import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _not_yet(command: str) -> Callable[..., None]:
+    def refuse(_context: typer.Context) -> None:
+        raise ManifestError(f"featreport {command}: not available yet; nothing was run.")
+
+    return refuse
+
+
+_LATER = {"ignore_unknown_options": True, "allow_extra_args": True}
+app.command("diff", help="Compare two results or reports (not available yet).", context_settings=_LATER)(
+    _not_yet("diff")
+)
+app.command("export", help="Write the paper kit (not available yet).", context_settings=_LATER)(_not_yet("export"))
+
+
+def main() -> NoReturn:
+    """Run the command line; every expected error is its message and its exit code."""
+
+    def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        app(standalone_mode=False)
+        code = 0
+    except typer.Exit as done:
+        code = done.exit_code
+    except FeatreportError as error:
+        print(error, file=sys.stderr)
+        code = error.exit_code
+    except _Terminated:
+        print("terminated; the report was not changed", file=sys.stderr)
+        code = TERMINATED
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; the report was not changed", file=sys.stderr)
+        code = INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "format_message") or not hasattr(error, "show"):  # click's own usage errors have both
+            raise
+        error.show()
+        code = 2
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""Taps on a running network, and a run from start to finish."""

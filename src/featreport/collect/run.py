@@ -1,0 +1,258 @@
+"""One run from start to finish: build, load, look, measure."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featreport.checkpoints import load_into
+from featreport.collect.activations import ActivationCollector
+from featreport.collect.device import auto_batch, describe, out_of_memory
+from featreport.collect.pictures import Gallery, make_gallery
+from featreport.collect.summary import summarise
+from featreport.collect.taps import ROOT, Tap, Taps
+from featreport.collect.weights import measure_buffers, measure_weights
+from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, StatisticsError
+from featreport.images.batches import ImageBatches
+from featreport.plan.types import Plan, RunPlan
+from featreport.results.schema import Images, Load, Run, RunFailure, Unmeasured
+from featreport.sources import build_model
+from featreport.statistics import Settings
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ImagesDone = Callable[[int, int], None]  # images seen so far, images of the run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run and the pictures it shows."""
+
+    run: Run
+    pictures: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every step of a run needs."""
+
+    plan: Plan
+    run: RunPlan
+    device: torch.device
+    budget: int  # bytes of pictures
+    images_done: ImagesDone
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(dead=self.plan.dead, near_zero=self.plan.near_zero)
+
+
+@dataclass
+class _Pass:
+    """What one pass over all images gave."""
+
+    collector: ActivationCollector
+    taps: Taps
+    images: Images
+    pictures: dict[str, str]
+    batch_size: int
+    altered: list[str]
+
+
+def execute_run(plan: Plan, run: RunPlan, device: torch.device, budget: int, images_done: ImagesDone) -> Outcome:
+    """Measure one run; a failure is an outcome too, never an exception."""
+    job = _Job(plan, run, device, budget, images_done)
+    load: Load | None = None
+    try:
+        random = run.checkpoint.kind == "random"
+        seed = run.checkpoint.seed if random and run.checkpoint.seed is not None else 0
+        model = build_model(run.source, seed=seed, weights=run.checkpoint.weights)
+        load = load_into(model, run.checkpoint, run.source)
+        return _measure(job, model, load)
+    except RunError as error:
+        if isinstance(error, CheckpointError) and error.load is not None:
+            load = error.load
+        failure = RunFailure(stage=error.stage, message=error.message, hint=error.hint)
+        failed = list(error.failed) if isinstance(error, ImagesError) else []
+        blank = _blank(job).model_copy(
+            update={"status": "failed", "error": failure, "load": load, "images": Images(count=0, failed=failed)}
+        )
+        return Outcome(blank, {})
+
+
+def _blank(job: _Job) -> Run:
+    run = job.run
+    return Run(
+        id=run.id,
+        model=run.model,
+        checkpoint=run.checkpoint_name,
+        source=run.source.text,
+        status="ok",
+        images=Images(count=0),
+        transform=run.transform.text,
+        precision=job.plan.precision,
+    )
+
+
+def _measure(job: _Job, model: nn.Module, load: Load) -> Outcome:
+    model.eval()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    weights = measure_weights(model, job.settings)
+    buffers = measure_buffers(model)
+    notes: list[str] = []
+    done = _all_images(job, model, notes)
+    activations, shown = done.collector.value()
+    gallery: Gallery = make_gallery(model, shown, job.plan.shown_images, job.budget)
+    notes += gallery.notes
+    if done.altered:
+        notes.append(f"The forward pass itself changed {', '.join(done.altered[:5])} (in eval mode).")
+    run = _blank(job).model_copy(
+        update={
+            "load": load,
+            "images": done.images,
+            "device": describe(job.device),
+            "batch_size": done.batch_size,
+            "notes": notes,
+            "parameters": parameters,
+            "summary": summarise(activations, weights),
+            "activations": activations,
+            "weights": weights,
+            "buffers": buffers,
+            "unmeasured": _unmeasured(model, done),
+            "maps": gallery.maps,
+            "kernels": gallery.kernels,
+        }
+    )
+    return Outcome(run, done.pictures | gallery.pictures)
+
+
+def _all_images(job: _Job, model: nn.Module, notes: list[str]) -> _Pass:
+    """Run every batch; on exhausted memory start over with half the batch, and say so."""
+    size = job.plan.batch_size or auto_batch(job.device)
+    model = model.to(device=job.device, dtype=DTYPES[job.plan.precision])
+    while True:
+        try:
+            return _one_size(job, model, size)
+        except ForwardError as error:
+            if size == 1 or error.__cause__ is None or not out_of_memory(error.__cause__):
+                raise
+        # Outside the except block: the traceback no longer holds the activations.
+        gc.collect()
+        if job.device.type != "cpu":
+            torch.accelerator.empty_cache()
+        size //= 2
+        notes.append(f"Memory ran out; the batch size was halved to {size} (this can change the last bits).")
+
+
+def _one_size(job: _Job, model: nn.Module, size: int) -> _Pass:
+    plan, run = job.plan, job.run
+    collector = ActivationCollector(
+        settings=job.settings,
+        shown_images=plan.shown_images,
+        shown_channels=plan.shown_channels,
+        include=run.include,
+        exclude=run.exclude,
+        device=job.device,
+    )
+    taps = Taps(model, _guarded(collector))
+    name = run.source.name if run.source.kind == "torchvision" else None
+    on_accelerator = job.device.type != "cpu"
+    batches = ImageBatches(
+        run.images, run.transform, name, batch_size=size, shown=plan.shown_images, pin=on_accelerator
+    )
+    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    files, pictures, count = [], {}, 0
+    with torch.inference_mode(), taps.attached():
+        for batch in batches:
+            inputs = batch.tensor.to(job.device, DTYPES[plan.precision], non_blocking=on_accelerator)
+            collector.begin_batch(count, len(batch.indices))
+            with taps.one_pass():
+                _forward(model, inputs)
+            count += len(batch.indices)
+            files += batch.files
+            pictures |= batch.pictures
+            job.images_done(count + len(batches.failed), len(run.images))
+    if not count:
+        raise _no_image(batches)
+    if not collector.value_count:
+        raise ForwardError(
+            "no layer was measured" + (f": layers.include is {list(run.include)}" if run.include else ""),
+            "compare the globs in `layers` with the names the model's named_modules() gives",
+        )
+    after = model.state_dict()
+    altered = [name for name, tensor in before.items() if not _same(tensor, after[name])]
+    images = Images(count=count, failed=list(batches.failed), files=files)
+    return _Pass(collector, taps, images, pictures, size, altered)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Equal in every value, NaN equal to NaN."""
+    if torch.equal(a, b):
+        return True
+    return a.is_floating_point() and bool(((a == b) | (a.isnan() & b.isnan())).all())
+
+
+def _no_image(batches: ImageBatches) -> ImagesError:
+    first = batches.failed[0] if batches.failed else None
+    detail = f"; the first: {first.path}: {first.reason}" if first else ""
+    return ImagesError(
+        f"none of the {len(batches.refs)} images could be used{detail}",
+        "check the paths under `images`",
+        failed=batches.failed,
+    )
+
+
+def _forward(model: nn.Module, inputs: Tensor) -> None:
+    try:
+        model(inputs)
+    except RunError:
+        raise
+    except Exception as error:
+        shape = list(inputs.shape)
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        hint = "lower batch_size" if out_of_memory(error) else (
+            "check that `transform` (size, color, mean) is what the network was trained with, and its `args`"
+        )
+        raise ForwardError(f"on a batch of shape {shape}: {type(error).__name__}: {text}", hint) from error
+
+
+def _guarded(collector: ActivationCollector) -> Callable[[Tap, nn.Module | None, Tensor], None]:
+    """Errors of the measuring are named as such, not as the network's."""
+
+    def observe(tap: Tap, module: nn.Module | None, output: Tensor) -> None:
+        try:
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - or our own reductions would be intercepted too
+                collector.observe(tap, module, output)
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            raise StatisticsError(
+                f"{tap.layer} (call {tap.call}, {tap.kind}, shape {list(output.shape)}): "
+                f"{type(error).__name__}: {error}",
+                f"leave the layer out with layers: {{exclude: [{tap.layer!r}]}} and report this as a bug",
+            ) from error
+
+    return observe
+
+
+def _unmeasured(model: nn.Module, done: _Pass) -> list[Unmeasured]:
+    """Every leaf that was never called, and every output that could not be measured, with the reason."""
+    found: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        layer = name or ROOT
+        if layer in done.taps.called or next(module.children(), None) is not None:
+            continue
+        if done.collector.wants(layer):
+            found[layer] = "never called in the forward pass" + (
+                " (its parameters may be used by the module around it)" if any(True for _ in module.parameters()) else ""
+            )
+    for place, reason in {**done.taps.skipped, **done.collector.skipped}.items():
+        if done.collector.wants(place.split(" output ")[0]):
+            found[place] = reason
+    return [Unmeasured(layer=layer, reason=reason) for layer, reason in found.items()]
+
+

@@ -1,0 +1,82 @@
+"""The run in a few numbers: parts and wholes over its taps and tensors (STATISTICS 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from featreport.results.schema import Activation, Definition, Summary, Weight
+from featreport.statistics import Settings, all_statistics
+
+
+def summarise(activations: Sequence[Activation], weights: Sequence[Weight]) -> Summary:
+    """Add up rectifier taps (each once) and conv and linear weights; fractions of nothing are None."""
+    rectifiers = [tap for tap in activations if tap.rectifier]
+    channels = sum(tap.channels for tap in rectifiers)
+    dead = sum(len(tap.dead) for tap in rectifiers)
+    shares = [tap.dead_fraction for tap in rectifiers if tap.dead_fraction is not None]
+    matrices = [weight for weight in weights if weight.kind == "weight"]
+    elements = sum(weight.count for weight in matrices)
+    near = sum(weight.near_zeros for weight in matrices)
+    zeros = sum(weight.zeros for weight in matrices)
+    return Summary(
+        channels=channels,
+        dead_channels=dead,
+        dead_fraction=dead / channels if channels else None,
+        dead_fraction_macro=sum(shares) / len(shares) if shares else None,
+        rectifiers=len(rectifiers),
+        weights=elements,
+        near_zero_weights=near,
+        near_zero_fraction=near / elements if elements else None,
+        zero_weights=zeros,
+        zero_fraction=zeros / elements if elements else None,
+        dead_filters=sum(len(weight.dead) for weight in matrices),
+        nonfinite=sum(item.nonfinite for item in (*activations, *weights)),
+        constant_channels=sum(len(tap.constant) for tap in activations),
+    )
+
+
+def definitions(settings: Settings) -> list[Definition]:
+    """Every number of the report in one sentence, with the thresholds used."""
+    found = [Definition(metric=s.metric, label=s.label, sentence=s.sentence()) for s in all_statistics(settings)]
+    texts = [
+        (
+            "summary.dead_fraction",
+            "dead channels of a run",
+            "Dead channels at rectifier outputs (ReLU, ReLU6, thresholds) of all channels there, each tap once; "
+            "none where the network has no rectifier. The mean over layers (macro) stands beside it.",
+        ),
+        (
+            "fired_images",
+            "fires on",
+            "On how many of the images the channel exceeds the dead threshold anywhere. No firing in N images bounds "
+            "the firing rate at 1 − 0.05^(1/N) with 95 % confidence.",
+        ),
+        (
+            "weights.std",
+            "weights: mean ± std",
+            "Over all elements of the tensor; std with ddof = 1, none for a single element. Buffers (BN running "
+            "statistics, counters) are listed apart and are not weights.",
+        ),
+        (
+            "weights.near_zero_fraction",
+            "weights near zero",
+            f"Share of |w| ≤ {settings.near_zero:g}; zero: exactly 0 (pruned). A run's share is over its conv and "
+            "linear weights; biases, norms and embeddings are apart.",
+        ),
+        (
+            "weights.relative_near_zero_fraction",
+            "weights near zero for their tensor",
+            "Share of |w| ≤ 0.01 · std of the tensor; a Gaussian has 0.8 %.",
+        ),
+        (
+            "weights.dead",
+            "dead filters",
+            f"Output channels of a conv, transposed-conv or linear weight with max |w| ≤ {settings.near_zero:g}.",
+        ),
+        (
+            "weights.histogram",
+            "weight histogram",
+            "50 equal bins from the least to the greatest finite value.",
+        ),
+    ]
+    return found + [Definition(metric=m, label=label, sentence=text) for m, label, text in texts]

@@ -1,0 +1,110 @@
+"""Results to text and back: from a results file, or from a report's own HTML."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from featreport.errors import ResultsError
+from featreport.results.schema import FORMAT, VERSION, Results
+
+SCRIPT_ID = "featreport-results"
+
+
+def encode(results: Results) -> str:
+    """Return the results file's text: ASCII JSON, full precision, a line for each run."""
+    fields = results.model_dump(mode="json")
+    runs = fields.pop("runs")
+    head = [f"{json.dumps(key)}:{_compact(value)}" for key, value in fields.items()]
+    body = ",\n".join(_compact(run) for run in runs)
+    return "{" + ",\n".join([*head, f'"runs":[\n{body}\n]']) + "}\n"
+
+
+def embedded(results: Results) -> dict[str, Any]:
+    """Return the results as the page carries them: without the pictures, which the page shows anyway."""
+    return results.model_dump(mode="json", exclude={"pictures"})
+
+
+def load(path: Path) -> Results:
+    """Read results from a `.json` file or a report's HTML, told apart by content.
+
+    Raises:
+        ResultsError: the file is neither, is damaged, or is of a later version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path}: cannot be read as text: {error}") from error
+    return decode(text, str(path))
+
+
+def decode(text: str, where: str) -> Results:
+    """Read results from the text of a results file or of a report; `where` names it in messages."""
+    if text.lstrip()[:1] != "{":
+        reader = _ReportReader()
+        reader.feed(text)
+        if reader.payload is None:
+            raise ResultsError(f"{where}: neither results JSON nor a featreport report (it holds no embedded results)")
+        fields = _parse("".join(reader.payload), where)
+        fields["pictures"] = reader.pictures
+    else:
+        fields = _parse(text, where)
+    if fields.get("format") != FORMAT:
+        raise ResultsError(f"{where}: expected format {FORMAT!r}, got {fields.get('format')!r}")
+    if fields.get("version") != VERSION:
+        raise ResultsError(
+            f"{where}: results version {fields.get('version')!r}; this featreport reads version {VERSION}"
+        )
+    try:
+        return Results.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ResultsError(f"{where}: {place}: {first['msg']} ({error.error_count()} faults in all)") from error
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(f"{where}: broken JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ResultsError(f"{where}: expected a JSON object, got {type(fields).__name__}")
+    return fields
+
+
+class _ReportReader(HTMLParser):
+    """Collects a report's embedded results and its pictures."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.payload: list[str] | None = None
+        self.pictures: dict[str, str] = {}
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        facts = dict(attrs)
+        if tag == "script" and facts.get("id") == SCRIPT_ID:
+            self.payload, self._inside = [], True
+        key = facts.get("data-picture")
+        uri = facts.get("src") or facts.get("href")
+        if key and uri and uri.startswith("data:"):
+            self.pictures[key] = uri
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside and self.payload is not None:
+            self.payload.append(data)
