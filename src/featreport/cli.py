@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from featreport import __version__
-from featreport import build as pipeline
+from featreport import pipeline
 from featreport.errors import FeatreportError, ManifestError
 
 app = typer.Typer(

@@ -43,9 +43,9 @@ class ImageRef:
 class TransformSpec:
     """How pixels become the network's input.
 
-    kind "spec": `size` (exact [H, W]) or `resize` (shorter side), then `crop` (centre, square), then scaling to
-    [0, 1] and (x − mean) / std. kind "weights": the transform published with the weights. kind "python": a callable.
-    kind "none": to a [0, 1] tensor, nothing else.
+    kind "spec": `size` (exact [H, W]) or `resize` (shorter side), then `crop` (centre, square), then
+    scaling to [0, 1] and (x − mean) / std. kind "weights": the transform published with the weights.
+    kind "python": a callable. kind "none": to a [0, 1] tensor, nothing else.
     """
 
     kind: Literal["spec", "weights", "python", "none"] = "spec"

@@ -1,0 +1,37 @@
+"""A checkpoint file → named tensors → the model, and the audit of that. No byte of a file is executed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from featreport.checkpoints.reading import Checkpoint
+    from featreport.plan.types import CheckpointRef, SourceRef
+    from featreport.results.schema import Load
+
+__all__ = ["load_into", "read"]
+
+
+def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) -> Load:
+    """Put the checkpoint's numbers into `model` and return the audit.
+
+    Raises:
+        CheckpointError: the file cannot be read or does not fit; its `load` is the audit as far as it went.
+    """
+    from featreport.checkpoints import loading
+
+    return loading.load_into(model, checkpoint, source)
+
+
+def read(path: Path, *, shown: str | None = None) -> Checkpoint:
+    """Read any supported file, verified, without running any of it; messages call it `shown`.
+
+    Raises:
+        CheckpointError: it is not a checkpoint, is damaged, or holds what featreport does not open.
+    """
+    from featreport.checkpoints import reading
+
+    return reading.read(path, shown=shown)

@@ -1,0 +1,89 @@
+"""What every chart shares: size, colours in light and dark, and the way to deterministic SVG bytes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from featreport.report import formats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#e69f00", "#009e73", "#cc79a7"  # Okabe–Ito
+HUES = (BLUE, ORANGE, GREEN, PURPLE)
+INK, MUTED, HAIRLINE = "#1a1a1a", "#57606a", "#d8dee4"
+_BRIGHT_BLUE = "#56b4e9"
+_DARK = (
+    "@media(prefers-color-scheme:dark){"
+    f'[style*="fill: {INK}"]{{fill:#e6e6e6!important}}[style*="fill: {MUTED}"]{{fill:#9ba3ab!important}}'
+    f'[style*="stroke: {HAIRLINE}"]{{stroke:#30363d!important}}[style*="stroke: {MUTED}"]{{stroke:#9ba3ab!important}}'
+    f'[style*="fill: {BLUE}"]{{fill:{_BRIGHT_BLUE}!important}}[style*="stroke: {BLUE}"]{{stroke:{_BRIGHT_BLUE}!important}}'
+    "}"
+)
+_LONG_DECIMALS = re.compile(r"(\d\.\d\d)\d+")
+_STYLES: dict[str, Any] = {
+    "font.size": 9,
+    "font.family": "sans-serif",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.edgecolor": HAIRLINE,
+    "axes.labelcolor": MUTED,
+    "axes.axisbelow": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": HAIRLINE,
+    "grid.linewidth": 0.8,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+def blank(salt: str, width: float = 5.6, height: float = 2.1) -> tuple[Figure, Axes, dict[str, Any]]:
+    """Return an empty chart of `width` × `height` inches with its settings; `salt` tells its ids from other charts'."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    settings = {**_STYLES, "svg.hashsalt": salt}
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=(width, height), dpi=72)
+        axes = figure.add_axes((0.42 / width, 0.42 / height, 1 - 0.54 / width, 1 - 0.66 / height))
+    return figure, axes, settings
+
+
+def label(axes: Axes, x: float, y: float, text: str, **how: Any) -> Text:
+    """Write user text at a point of the data, never read as mathematics."""
+    return axes.text(x, y, formats.clean(text), parse_math=False, **how)
+
+
+def percent_axis(axes: Axes, top: float) -> float:
+    """Scale the y axis to a round share just above `top`, in percent, and return that share."""
+    limit = next((step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if top <= step), 1.0)
+    axes.set_ylim(0, limit)
+    marks = [0.0, limit / 2, limit]
+    axes.set_yticks(marks, [f"{100 * mark:g} %" for mark in marks])
+    return limit
+
+
+def data_uri(figure: Figure, settings: dict[str, Any]) -> str:
+    """Return the figure as a data: URI of an SVG that follows the reader's colour scheme."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    stream = io.StringIO()
+    with mpl.rc_context(settings):
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
+    text = _LONG_DECIMALS.sub(r"\1", stream.getvalue())
+    text = text.replace("*{stroke-linejoin", _DARK + "*{stroke-linejoin", 1)
+    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()

@@ -1,0 +1,93 @@
+"""Geometry of the graphics inside table cells: numbers and path data, never markup."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from featreport.results.schema import Histogram
+
+BAR = 64
+SPARK_WIDTH = 100
+SPARK_HEIGHT = 22
+
+
+@dataclass(frozen=True)
+class Spark:
+    """A histogram as one path, with the share of exact zeros as a bar of its own."""
+
+    path: str
+    zero_x: float | None  # left edge of zero's bar; None where there are no zeros
+    zero_height: float
+    width: int = SPARK_WIDTH
+    height: int = SPARK_HEIGHT
+
+
+def bar(fraction: float | None) -> float:
+    """Return the length of a bar for a share; anything above nothing is at least one pixel."""
+    if not fraction:
+        return 0
+    return round(max(1.0, min(1.0, fraction) * BAR), 1)
+
+
+def spark(histogram: Histogram, zeros: int, count: int) -> Spark | None:
+    """Return the sparkline of a histogram, or None where it holds nothing.
+
+    The grey bars leave exact zeros out and reach to the tallest of them; zero's bar is its share of all values,
+    the full height being 100 %.
+    """
+    counts, edges = list(histogram.counts), histogram.edges
+    if not counts or not sum(counts) or len(edges) != len(counts) + 1:
+        return None
+    slot = _slot(edges)
+    if zeros and slot is not None:
+        counts[slot] = max(0, counts[slot] - zeros)
+    step = SPARK_WIDTH / len(counts)
+    zero_x = slot * step if zeros and slot is not None else None
+    share = zeros / count if count else 0.0
+    return Spark(_steps(counts, step), zero_x and round(zero_x, 2), round(max(1.5, share * SPARK_HEIGHT), 1))
+
+
+def _slot(edges: Sequence[float]) -> int | None:
+    if not edges[0] <= 0 <= edges[-1]:
+        return None
+    return min(bisect_right(edges, 0) - 1, len(edges) - 2)
+
+
+def _steps(counts: Sequence[int], step: float) -> str:
+    """Return the outline of the bars: one horizontal and one vertical stroke per change of height."""
+    top = max(counts)
+    if not top:
+        return ""
+    parts = [f"M0 {SPARK_HEIGHT}"]
+    level = 0
+    for index, value in enumerate(counts):
+        height = 0 if not value else max(1, round(value / top * SPARK_HEIGHT))
+        if height != level:
+            parts.append(f"H{index * step:g}V{SPARK_HEIGHT - height}")
+            level = height
+    parts.append(f"H{SPARK_WIDTH}V{SPARK_HEIGHT}Z")
+    return "".join(parts)
+
+
+def lattice(rows: int, columns: int, tile: tuple[float, float], gap: float) -> str:
+    """Return the path that covers the gaps between the tiles of a sprite; `tile` is (height, width)."""
+    height, width = rows * tile[0] + (rows - 1) * gap, columns * tile[1] + (columns - 1) * gap
+    across = (f"M0 {row * (tile[0] + gap) - gap:g}h{width:g}v{gap:g}h{-width:g}z" for row in range(1, rows))
+    down = (f"M{column * (tile[1] + gap) - gap:g} 0v{height:g}h{gap:g}v{-height:g}z" for column in range(1, columns))
+    return "".join((*across, *down)) if gap > 0 else ""
+
+
+def unit_blocks(indices: Sequence[int], columns: int) -> str:
+    """Return the path of the cells of a grid of units, neighbours in a row joined to one block."""
+    parts: list[str] = []
+    start = previous = -2
+    for index in [*indices, -1]:
+        if index == previous + 1 and index % columns:
+            previous = index
+            continue
+        if start >= 0:
+            parts.append(f"M{start % columns} {start // columns}h{previous - start + 1}v1h{start - previous - 1}z")
+        start = previous = index
+    return "".join(parts)

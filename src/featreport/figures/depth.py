@@ -1,0 +1,138 @@
+"""Charts over the depth of a network: silent channels and near-zero weights of one run, and all runs together."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from featreport.figures import canvas
+from featreport.report import formats
+
+
+@dataclass(frozen=True)
+class Point:
+    """One layer on the depth axis: its name, a share, and the parts of that share."""
+
+    name: str
+    share: float
+    parts: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run on a chart of several."""
+
+    name: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A finished picture: its data: URI, its size in CSS pixels, and its numbers as a CSV data: URI."""
+
+    source: str
+    width: int
+    height: int
+    csv: str
+
+
+_BARS_APART = 60  # beyond this many layers bars touch
+
+
+def depth(points: Sequence[Point], axis: str, hue: str, salt: str) -> Chart:
+    """Return the bars of one share by depth, the tallest named."""
+    figure, axes, settings = canvas.blank(salt)
+    shares = [point.share for point in points]
+    limit = canvas.percent_axis(axes, max(shares, default=0))
+    count = len(points)
+    axes.set_xlim(0.25, max(count, 1) + 0.75)
+    if count > _BARS_APART:
+        axes.stairs(shares, [index + 0.5 for index in range(count + 1)], fill=True, color=hue)
+    else:
+        _separate_bars(axes, shares, hue)
+    _depth_axis(axes, count, axis)
+    if any(shares):
+        top = max(range(count), key=lambda index: shares[index])
+        x = (top + 0.5) / count
+        side = "left" if x < 0.3 else "right" if x > 0.7 else "center"  # noqa: PLR2004 - thirds of the width
+        text = f"{formats.shorten(points[top].name, 40)}: {formats.part(points[top].parts, points[top].whole)}"
+        how = {"ha": side, "va": "bottom", "fontsize": 8.5, "color": canvas.INK}
+        canvas.label(axes, top + 1, min(shares[top], limit) + limit * 0.03, text, **how)
+    table = [("position", axis, "part", "whole", "share")]
+    table += [(str(i + 1), p.name, str(p.parts), str(p.whole), repr(p.share)) for i, p in enumerate(points)]
+    return _chart(figure, settings, table)
+
+
+def compare(lines: Sequence[Line], salt: str) -> Chart:
+    """Return the share of silent channels by relative depth, the four worst runs in colour, the rest grey."""
+    figure, axes, settings = canvas.blank(salt, width=8.4, height=2.9)
+    order = sorted(range(len(lines)), key=lambda i: -max((p.share for p in lines[i].points), default=0.0))
+    hues = {run: canvas.HUES[rank] for rank, run in enumerate(order[: len(canvas.HUES)])}
+    limit = canvas.percent_axis(axes, max((p.share for line in lines for p in line.points), default=0))
+    box = axes.get_position()
+    axes.set_position((box.x0, box.y0, box.width * 0.74, box.height))
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_xticks([0, 0.5, 1], ["first rectifier", "relative depth", "last rectifier"])
+    for index, tick in enumerate(axes.get_xticklabels()):
+        tick.set_horizontalalignment(("left", "center", "right")[index])
+    for index in reversed(order):
+        points = lines[index].points
+        xs = [place / max(1, len(points) - 1) for place in range(len(points))]
+        axes.plot(
+            xs,
+            [point.share for point in points],
+            color=hues.get(index, canvas.MUTED),
+            linewidth=1.8 if index in hues else 0.8,
+            marker="o" if len(points) <= _BARS_APART else None,
+            markersize=3.5 if index in hues else 2,
+            clip_on=False,
+            zorder=3 if index in hues else 2,
+        )
+    for rank, index in enumerate([i for i in order if i in hues]):
+        y = limit * (0.97 - 0.11 * rank)
+        axes.plot([1.05, 1.08], [y, y], color=hues[index], linewidth=2.5, clip_on=False)
+        how = {"va": "center", "fontsize": 9, "color": canvas.INK}
+        canvas.label(axes, 1.095, y, formats.shorten(lines[index].name, 26), **how)
+    if len(lines) > len(hues):
+        y = limit * (0.97 - 0.11 * len(hues))
+        axes.plot([1.05, 1.08], [y, y], color=canvas.MUTED, linewidth=1, clip_on=False)
+        others = formats.plural(len(lines) - len(hues), "other run")
+        canvas.label(axes, 1.095, y, others, va="center", fontsize=9, color=canvas.MUTED)
+    table = [("run", "position", "layer", "part", "whole", "share")]
+    for line in lines:
+        points = line.points
+        table += [(line.name, str(i + 1), p.name, str(p.parts), str(p.whole), repr(p.share)) for i, p in enumerate(points)]
+    return _chart(figure, settings, table)
+
+
+def _separate_bars(axes: canvas.Axes, shares: Sequence[float], hue: str) -> None:
+    """Draw one path of bars with gaps; a single path is a tenth of the size of one element per bar."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    corners = [
+        [(x + 0.6, 0), (x + 0.6, share), (x + 1.4, share), (x + 1.4, 0), (x + 0.6, 0)] for x, share in enumerate(shares) if share
+    ]
+    if corners:
+        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(corners)
+        path = Path([point for corner in corners for point in corner], codes)
+        axes.add_patch(PathPatch(path, facecolor=hue, edgecolor="none"))
+
+
+def _depth_axis(axes: canvas.Axes, count: int, axis: str) -> None:
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if count <= 12 * step)
+    marks = sorted({1, *range(step, count + 1, step)}) if count else []
+    axes.set_xticks(marks, [str(mark) for mark in marks])
+    axes.set_xlabel(f"{axis}, in depth order", fontsize=8.5, loc="right", labelpad=2)
+
+
+def _chart(figure: canvas.Figure, settings: dict[str, object], table: Sequence[Sequence[str]]) -> Chart:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[formats.clean(cell) for cell in row] for row in table])
+    width, height = (round(inches * 96) for inches in figure.get_size_inches())
+    source = canvas.data_uri(figure, settings)
+    return Chart(source, width, height, "data:text/csv;charset=utf-8," + quote(text.getvalue(), safe=",;:()[] "))

@@ -1,0 +1,79 @@
+"""Arrays become small pictures for the page: data: URIs, the same bytes for the same pixels, no metadata."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from featreport.images.sprites import KernelSprite, Pixels, kernel_sprite, sprite_of_maps, strip_of_units
+
+__all__ = [
+    "KernelSprite",
+    "Pixels",
+    "encode",
+    "encode_photo",
+    "kernel_sprite",
+    "sprite_of_maps",
+    "strip_of_units",
+    "thumbnail",
+]
+
+WEBP_LARGEST = 16383  # pixels along one side; the format's own limit
+PALETTE_LARGEST = 16  # greys that fit in 4 bits
+
+
+def encode(pixels: Pixels) -> tuple[str, str]:
+    """Return (key, data: URI) of `pixels` [H, W] or [H, W, 3], lossless: WebP or PNG, whichever is smaller.
+
+    The key is the start of the sha256 of the picture's bytes: the same picture has the same key everywhere.
+    """
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    candidates = [("png", _png(image))]
+    if max(image.size) <= WEBP_LARGEST:
+        candidates.append(("webp", _save(image, "WEBP", lossless=True, quality=60, method=4, exact=True)))
+    kind, content = min(candidates, key=lambda candidate: len(candidate[1]))
+    return _name(kind, content)
+
+
+def encode_photo(image: Image.Image, height: int = 96, max_width: int = 192) -> tuple[str, str]:
+    """Return (key, data: URI) of a thumbnail of a photo, lossy WebP of quality 80."""
+    small = Image.fromarray(thumbnail(image, height, max_width))
+    return _name("webp", _save(small, "WEBP", quality=80, method=6))
+
+
+def thumbnail(image: Image.Image, height: int = 96, max_width: int = 192) -> Pixels:
+    """Return `image` reduced to fit `max_width` × `height`, as uint8 [h, w] or [h, w, 3]; never enlarged."""
+    scale = min(height / image.height, max_width / image.width, 1.0)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0) if size != image.size else image
+    return np.array(small, dtype=np.uint8)
+
+
+def _png(image: Image.Image) -> bytes:
+    """Return `image` as PNG; up to 16 greys become a palette of 4 bits or fewer a pixel."""
+    plain = _save(image, "PNG", optimize=True)
+    if image.mode != "L":
+        return plain
+    greys, indices = np.unique(np.asarray(image), return_inverse=True)
+    if len(greys) > PALETTE_LARGEST:
+        return plain
+    indexed = Image.fromarray(indices.reshape(image.height, image.width).astype(np.uint8))
+    indexed.putpalette(np.repeat(greys, 3).tobytes())
+    bits = next(bits for bits in (1, 2, 4) if len(greys) <= 2**bits)
+    return min(plain, _save(indexed, "PNG", optimize=False, bits=bits, compress_level=9), key=len)
+
+
+def _save(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _name(kind: str, content: bytes) -> tuple[str, str]:
+    key = hashlib.sha256(content).hexdigest()[:16]
+    return key, f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,133 @@
+"""Results → Verdict: what was run, what is wrong, how sure we are, in one breath."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from featreport.judge.findings import Finding, Level, evidence, of_run, rectifiers, tap_name
+from featreport.report import formats
+from featreport.results.schema import Results, Run
+
+__all__ = ["Verdict", "evidence", "judge"]
+_ORDER: tuple[Level, ...] = ("fail", "warn", "note", "ok")
+
+
+@dataclass(frozen=True)
+class RunVerdict:
+    """One run in one line."""
+
+    run: str
+    level: Level
+    sentence: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The whole build in one sentence, its findings worst first, and a line for every run."""
+
+    level: Level
+    sentence: str
+    certainty: str
+    findings: tuple[Finding, ...]
+    runs: tuple[RunVerdict, ...]
+
+
+def judge(results: Results) -> Verdict:
+    """Return what `results` mean."""
+    runs = tuple(_of_run(run) for run in results.runs)
+    findings = sorted(
+        (finding for run in runs for finding in run.findings),
+        key=lambda finding: (_ORDER.index(finding.level), finding.rank, -finding.weight),
+    )
+    return Verdict(
+        level=min((run.level for run in runs), key=_ORDER.index, default="ok"),
+        sentence=_sentence(results.runs),
+        certainty=_certainty(results.runs),
+        findings=tuple(findings),
+        runs=runs,
+    )
+
+
+def _of_run(run: Run) -> RunVerdict:
+    findings = of_run(run)
+    level = min((finding.level for finding in findings), key=_ORDER.index, default="ok")
+    if run.status == "failed":
+        return RunVerdict(run.id, "fail", findings[0].text, findings)
+    parts = [_silence(run)]
+    if run.summary and run.summary.nonfinite:
+        parts.append(formats.plural(run.summary.nonfinite, "non-finite value"))
+    if run.load and (run.load.missing or run.load.mismatched):
+        parts.append("only partly loaded")
+    return RunVerdict(run.id, level, "; ".join(parts) + ".", findings)
+
+
+def _silence(run: Run) -> str:
+    summary = run.summary
+    if summary is None or not summary.channels:
+        return "no rectifier, so no headline of silent channels"
+    share = f"{formats.part(summary.dead_channels, summary.channels)} rectifier channels"
+    on = "on this image" if run.images.count == 1 else f"on these {formats.integer(run.images.count)} images"
+    if not summary.dead_channels:
+        return f"none of {formats.plural(summary.channels, 'rectifier channel')} silent {on}"
+    return f"{share} ({formats.percent(summary.dead_fraction)}) silent {on}{_most(run)}"
+
+
+def _most(run: Run) -> str:
+    taps = [tap for tap in rectifiers(run) if tap.dead]
+    if not taps:
+        return ""
+    worst = max(taps, key=lambda tap: len(tap.dead))
+    return f", {'all' if len(taps) == 1 else 'most'} at {tap_name(worst)}"
+
+
+def _sentence(runs: Sequence[Run]) -> str:
+    done = [run for run in runs if run.status == "ok"]
+    failed = len(runs) - len(done)
+    if not runs:
+        return "No runs."
+    sentences = [f"{formats.plural(len(runs), 'run')}{_over(done)}."]
+    if done:
+        sentences.append(_headline(done))
+    broken = sum(1 for run in done if run.summary and run.summary.nonfinite)
+    if broken:
+        sentences.append(f"{formats.plural(broken, 'run')} with non-finite values.")
+    if failed:
+        sentences.append("Every run failed." if not done else f"{formats.plural(failed, 'run')} failed.")
+    return " ".join(sentences)
+
+
+def _over(done: Sequence[Run]) -> str:
+    counts = sorted({run.images.count for run in done})
+    if not counts:
+        return ""
+    if len(counts) == 1:
+        return f" over {formats.plural(counts[0], 'image')}"
+    return f" over {formats.integer(counts[0])} to {formats.integer(counts[-1])} images"
+
+
+def _headline(done: Sequence[Run]) -> str:
+    eligible = [(run, run.summary) for run in done if run.summary and run.summary.channels]
+    dying = [(run, summary) for run, summary in eligible if summary.dead_channels]
+    if not eligible:
+        return "No network here has a rectifier, so none has a headline of silent channels."
+    if not dying:
+        return "No rectifier channel is silent."
+    run, summary = max(dying, key=lambda pair: pair[1].dead_fraction or 0)
+    share = f"{formats.part(summary.dead_channels, summary.channels)} rectifier channels"
+    losses = f"loses {share} ({formats.percent(summary.dead_fraction)}){_most(run)}"
+    name = formats.shorten(run.id, 80)
+    if len(dying) == 1:
+        return f"{name} {losses}." if len(done) == 1 else f"{name} {losses}; no other run loses any."
+    count = "Both" if len(dying) == len(done) == 2 else f"{len(dying)} of {len(done)}"  # noqa: PLR2004 - a pair
+    return f"{count} have silent channels; the worst, {name}, {losses}."
+
+
+def _certainty(runs: Sequence[Run]) -> str:
+    counts = sorted({run.images.count for run in runs if run.summary and run.summary.dead_channels})
+    if not counts:
+        return ""
+    if counts[0] <= 1:
+        return "With one image, “silent” says no more than that: silent on this image."
+    return f"Silent means: {evidence(counts[0])}."

@@ -1,0 +1,65 @@
+"""What helps to write a manifest: its JSON Schema for editors, and a starter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from featreport.manifest.schema import Document
+
+_STARTER = """\
+# A featreport manifest. Check it with `featreport check`, run it with `featreport build`.
+# Paths are relative to this file.
+version: 1
+title: What do these checkpoints contain?
+output: reports/report.html          # the results stand beside it: reports/report.json
+device: auto                         # auto | cpu | cuda | cuda:1 | mps | xpu
+
+images: [images/]                    # files, folders and globs such as more/*.png
+
+# How pixels become the network's input. By default published weights bring their own, others take imagenet.
+# transform: {resize: 256, crop: 224, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}
+
+models:
+  - name: resnet18
+    source: torchvision:resnet18     # or python:net.py:Net, python:package.module:factory
+    # args: {num_classes: 5}         # keyword arguments of the model
+    checkpoints:
+      - weights:IMAGENET1K_V1        # published weights
+      - random:0                     # untrained, seeded: the baseline for "did it learn anything?"
+      # - runs/epoch_*.pt            # your own; epoch_2 comes before epoch_10
+      # - {name: ema, path: runs/last.pt, key: state_dict_ema}
+    # layers: {include: ["layer4.*"], exclude: []}
+
+statistics:
+  dead: 0.0                          # a channel is dead when no activation exceeds this
+  near_zero: 0.001
+report: {max_bytes: 15MB, channels: 12, images: 4}
+"""
+
+
+def starter() -> str:
+    """Return a commented manifest to start from."""
+    return _STARTER
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the manifest, for completion and checks in editors."""
+    schema: dict[str, Any] = _without_titles(Document.model_json_schema())
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "featreport manifest, version 1",
+        **schema,
+    }
+
+
+def _without_titles(node: Any, *, names: bool = False) -> Any:
+    """Drop the titles that only repeat a key; `names`: this mapping's keys are the manifest's own."""
+    if isinstance(node, list):
+        return [_without_titles(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _without_titles(value, names=key in {"properties", "$defs"} and not names)
+        for key, value in node.items()
+        if names or key != "title"
+    }

@@ -1,0 +1,122 @@
+"""Rules between the values of a manifest, held on the plain tree: they speak even if its shape is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from featreport.manifest.scalars import Loc, describe, quote, spell
+
+NOT_YET = "not available yet in this version of featreport: remove it"
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One broken rule, at a value or at the key before it."""
+
+    loc: Loc
+    message: str
+    at_key: bool = False
+
+
+def broken(tree: dict[str, Any]) -> Iterator[Breach]:
+    """Yield every broken rule of the document."""
+    yield from _transform(tree.get("transform"), ("transform",))
+    models = _items(tree.get("models"))
+    yield from _repeated_names(models, ("models",), "two models are called")
+    for index, model in enumerate(models):
+        if isinstance(model, dict):
+            yield from _model(model, ("models", index))
+    for index, check in enumerate(_items(tree.get("checks"))):
+        if isinstance(check, dict):
+            yield from _check(check, ("checks", index))
+    for key in ("compare", "checks"):
+        if tree.get(key):
+            yield Breach((key,), NOT_YET, at_key=True)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _repeated_names(entries: list[Any], loc: Loc, complaint: str) -> Iterator[Breach]:
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and seen.setdefault(name, index) != index:
+            yield Breach(
+                (*loc, index, "name"), f"{complaint} {quote(name)} (the first is {spell((*loc, seen[name]))})"
+            )
+
+
+def _model(model: dict[str, Any], loc: Loc) -> Iterator[Breach]:
+    source = model.get("source")
+    checkpoints = _items(model.get("checkpoints"))
+    yield from _transform(model.get("transform"), (*loc, "transform"))
+    yield from _repeated_names(checkpoints, (*loc, "checkpoints"), "two checkpoints of this model are called")
+    if isinstance(source, str) and source.startswith("timm:"):
+        yield Breach((*loc, "source"), f"timm: sources are {NOT_YET.removesuffix(': remove it')}")
+    foreign = isinstance(source, str) and source.startswith("python:")
+    for index, entry in enumerate(checkpoints):
+        path = entry.get("path") if isinstance(entry, dict) else entry
+        place = (
+            (*loc, "checkpoints", index, "path") if isinstance(entry, dict) else (*loc, "checkpoints", index)
+        )
+        if not isinstance(path, str):
+            continue
+        if foreign and path.startswith("weights:"):
+            yield Breach(
+                place, f"only torchvision publishes weights; {quote(str(source))} needs a file or random:SEED"
+            )
+        if (
+            isinstance(entry, dict)
+            and entry.get("key") is not None
+            and path.startswith(("weights:", "random:"))
+        ):
+            yield Breach((*place[:-1], "key"), f"a key belongs to a file, but the path is {quote(path)}")
+    if foreign and model.get("transform") == "weights":
+        yield Breach((*loc, "transform"), "the transform 'weights' needs a torchvision source")
+    args = model.get("args")
+    for key in args if isinstance(args, dict) else ():
+        if not key.isidentifier():
+            yield Breach(
+                (*loc, "args", key), f"expected the name of a Python argument, got {quote(key)}", at_key=True
+            )
+
+
+def _transform(transform: Any, loc: Loc) -> Iterator[Breach]:
+    if not isinstance(transform, dict):
+        return
+    size, resize, crop = transform.get("size"), transform.get("resize"), transform.get("crop")
+    if size is not None and resize is not None:
+        yield Breach(
+            (*loc, "resize"),
+            "size and resize exclude each other: size is exact, resize sets the shorter side",
+        )
+    before_crop: list[Any] = size if isinstance(size, list) else [resize]
+    sides = [side for side in before_crop if _whole(side)]
+    if isinstance(crop, int) and _whole(crop) and sides and crop > min(sides):
+        yield Breach(
+            (*loc, "crop"), f"expected at most {min(sides)}, the shorter side before the crop, got {crop}"
+        )
+    color = transform.get("color", "RGB")
+    channels = {"RGB": 3, "L": 1}.get(color) if isinstance(color, str) else None
+    for key in ("mean", "std"):
+        numbers = transform.get(key)
+        if channels and isinstance(numbers, list) and numbers and len(numbers) != channels:
+            wanted = f"1 number, or a list of {channels}" if channels > 1 else "1 number"
+            yield Breach((*loc, key), f"expected {wanted} (color is {color}), got {len(numbers)}")
+
+
+def _check(check: dict[str, Any], loc: Loc) -> Iterator[Breach]:
+    low, high = check.get("min"), check.get("max")
+    if low is None and high is None:
+        yield Breach(loc, "expected 'min', 'max' or both")
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (low, high))
+    if numbers and low > high:  # type: ignore[operator]
+        yield Breach((*loc, "min"), f"min is greater than max ({describe(low)} > {describe(high)})")

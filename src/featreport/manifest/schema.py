@@ -1,0 +1,236 @@
+"""The shape of a manifest, version 1 (contract: DESIGN 2.2). What the values may be stands in `values`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+
+from featreport.errors import Problem
+from featreport.manifest import values as v
+from featreport.manifest.scalars import describe
+
+Mark = tuple[int, int]
+TAGS = ("<text>", "<list>", "<mapping>", "<number>")
+
+
+def _node(value: Any) -> str | None:
+    """Return the tag of a YAML node: a union's branch is chosen by it, so errors never double."""
+    if isinstance(value, bool):
+        return None
+    kinds = {
+        str: "<text>",
+        list: "<list>",
+        tuple: "<list>",
+        dict: "<mapping>",
+        int: "<number>",
+        float: "<number>",
+    }
+    return kinds.get(type(value))
+
+
+def _either(expected: str) -> Discriminator:
+    return Discriminator(_node, custom_error_type="branch", custom_error_message=expected)
+
+
+def _version(value: Any) -> Any:
+    if value is True or value != 1:
+        raise ValueError(f"this featreport reads manifests of version 1, got {describe(value)}")
+    return 1
+
+
+def _models(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ValueError("expected a list of models, each beginning with '- name: …', got a mapping")  # noqa: TRY004
+    return value
+
+
+def _side_lengths(value: Any) -> Any:
+    if not isinstance(value, list):
+        square = f" (for a square write [{value}, {value}])" if _node(value) == "<number>" else ""
+        raise ValueError(f"expected [height, width], got {describe(value)}{square}")  # noqa: TRY004
+    return value
+
+
+class Section(BaseModel):
+    """Base of the manifest's parts: immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImagesEntry(Section):
+    """Which images, and at most how many."""
+
+    paths: tuple[v.ImagePath, ...] = Field(
+        min_length=1,
+        description="Files, folders and globs, relative to the manifest; or package:DISTRIBUTION/path.",
+    )
+    limit: v.Count | None = Field(None, description="Take at most this many, in order.")
+
+
+ImagePaths = Annotated[tuple[v.ImagePath, ...], Field(min_length=1)]
+Images = Annotated[
+    Annotated[ImagePaths, Tag("<list>")] | Annotated[ImagesEntry, Tag("<mapping>")],
+    _either("expected a list of paths or a mapping with 'paths'"),
+]
+PerChannel = Annotated[
+    Annotated[v.Number, Tag("<number>")]
+    | Annotated[tuple[v.Number, ...], Field(min_length=1), Tag("<list>")],
+    _either("expected a number, or a list with one number per channel"),
+]
+PositivePerChannel = Annotated[
+    Annotated[v.Positive, Tag("<number>")]
+    | Annotated[tuple[v.Positive, ...], Field(min_length=1), Tag("<list>")],
+    _either("expected a number, or a list with one number per channel"),
+]
+
+
+class TransformEntry(Section):
+    """How pixels become the network's input: size or resize, crop, then (x − mean) / std of [0, 1]."""
+
+    size: Annotated[
+        tuple[v.Pixels, ...] | None, BeforeValidator(_side_lengths), Field(min_length=2, max_length=2)
+    ] = Field(None, description="Exact [height, width]; not together with resize.")
+    resize: v.Pixels | None = Field(None, description="Length of the shorter side.")
+    crop: v.Pixels | None = Field(None, description="Side of the square cut from the centre.")
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = Field(
+        "bilinear", description="How pixels are resampled."
+    )
+    mean: PerChannel | None = Field(None, description="A number, or one per channel.")
+    std: PositivePerChannel | None = Field(None, description="A number greater than 0, or one per channel.")
+    color: Literal["RGB", "L"] = Field("RGB", description="RGB: three channels; L: one grey channel.")
+
+
+Transform = Annotated[
+    Annotated[v.TransformName, Tag("<text>")] | Annotated[TransformEntry, Tag("<mapping>")],
+    _either("expected imagenet, weights, none, python:file.py:CALLABLE or a mapping"),
+]
+
+
+class CheckpointEntry(Section):
+    """A checkpoint with a name of its own, or one that is nested under a key of its file."""
+
+    path: v.CheckpointPath = Field(
+        description="As in the short form: a path, a glob, package:, weights: or random:."
+    )
+    name: v.Text | None = Field(None, description="Its name in the run id; otherwise the file's name.")
+    key: v.Text | None = Field(
+        None, description="Which nested state dict of the file to take, e.g. state_dict_ema."
+    )
+
+
+Checkpoint = Annotated[
+    Annotated[v.CheckpointPath, Tag("<text>")] | Annotated[CheckpointEntry, Tag("<mapping>")],
+    _either("expected a path or a mapping with 'path'"),
+]
+
+
+class Layers(Section):
+    """Which layers are measured; everything where nothing is said."""
+
+    include: tuple[v.Text, ...] = Field((), description="Globs of layer names to measure, e.g. features.*")
+    exclude: tuple[v.Text, ...] = Field((), description="Globs of layer names to leave out.")
+
+
+class Model(Section):
+    """One architecture and the checkpoints that go into it."""
+
+    name: v.ModelName = Field(description="First part of the run ids; without '/'.")
+    source: v.Source = Field(
+        description="torchvision:NAME, python:net.py:CALLABLE or python:package.module:CALLABLE."
+    )
+    args: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the callable.")
+    checkpoints: tuple[Checkpoint, ...] = Field(
+        min_length=1, description="What is loaded into it, at least one."
+    )
+    layers: Layers = Field(default_factory=Layers, description="Which layers are measured.")
+    images: Images | None = Field(None, description="Its own images, instead of the manifest's.")
+    transform: Transform | None = Field(None, description="Its own transform, instead of the manifest's.")
+
+
+class Statistics(Section):
+    """Thresholds of the statistics."""
+
+    dead: v.NotNegative = Field(
+        0.0, description="A channel is dead when no activation exceeds this in magnitude."
+    )
+    near_zero: v.NotNegative = Field(
+        0.001, description="A value is near zero when its magnitude is below this."
+    )
+
+
+class Compare(Section):
+    """What the runs are compared with (not available yet)."""
+
+    baseline: v.Text = Field(description="A run id, or the path of earlier results.")
+
+
+class Check(Section):
+    """A rule that a measured number must keep (not available yet)."""
+
+    metric: v.Metric = Field(description="activations.NAME, weights.NAME or summary.NAME.")
+    min: v.Number | None = Field(None, description="Smallest allowed value.")
+    max: v.Number | None = Field(None, description="Largest allowed value.")
+    level: Literal["error", "warn"] = Field("error", description="Whether breaking it fails the build.")
+    models: v.Text = Field("*", description="Glob of model names.")
+    layers: v.Text = Field("*", description="Glob of layer names.")
+
+
+class Report(Section):
+    """How much the report shows."""
+
+    max_bytes: v.Bytes = Field(15_000_000, description="The HTML stays below this size, e.g. 15MB.")
+    channels: v.Count = Field(12, description="Feature maps shown per layer.")
+    images: v.Count = Field(4, description="Images shown per run.")
+
+
+class Document(Section):
+    """A featreport manifest: models, their checkpoints, and the images they are run on."""
+
+    version: Annotated[int, BeforeValidator(_version), WithJsonSchema({"const": 1})] = Field(
+        description="Version of the manifest's format."
+    )
+    title: v.Text | None = Field(None, description="Title of the report.")
+    output: v.Text | None = Field(None, description="The report, ending in .html; relative to the manifest.")
+    device: v.Device = Field("auto", description="Where the models run.")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Of the forward pass."
+    )
+    batch_size: v.BatchSize = Field(
+        None,
+        description="Images per forward pass; auto: chosen by featreport.",
+        json_schema_extra={"default": "auto"},
+    )
+    images: Images | None = Field(None, description="The images of every model that has none of its own.")
+    transform: Transform | None = Field(
+        None, description="The transform of every model that has none of its own."
+    )
+    models: Annotated[tuple[Model, ...], BeforeValidator(_models)] = Field(
+        min_length=1, description="What is looked at."
+    )
+    statistics: Statistics = Field(default_factory=Statistics, description="Thresholds.")
+    compare: Compare | None = Field(None, description="Not available yet.")
+    checks: tuple[Check, ...] = Field((), description="Not available yet.")
+    report: Report = Field(default_factory=Report, description="How much the report shows.")
+
+
+class Manifest(Document):
+    """A manifest as written, with where each of its values stands in the file."""
+
+    file: str  # as the user typed it
+    text: str
+    marks: dict[str, Mark]  # path in the document → line and column, both from 1
+
+    @property
+    def folder(self) -> Path:
+        """The absolute folder that the manifest's paths start from."""
+        return Path(self.file).absolute().parent
+
+    def problem(self, path: str, message: str) -> Problem:
+        """Return a problem at a path of the document, e.g. `models[0].checkpoints[1]`."""
+        place = path
+        while place and place not in self.marks:
+            place = place[: max(place.rfind("."), place.rfind("["), 0)]
+        line, column = self.marks.get(place, (1, 1))
+        return Problem(self.file, line, column, path, message)

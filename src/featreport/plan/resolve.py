@@ -1,0 +1,147 @@
+"""A manifest → the plan: every default filled in, every path found, or every problem at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from featreport.errors import ManifestError, Problem
+from featreport.manifest import ImagesEntry, Manifest, Model
+from featreport.manifest.scalars import quote
+from featreport.plan import files
+from featreport.plan.checkpoints import Named, checkpoints_of, distinct
+from featreport.plan.packages import NotFoundError
+from featreport.plan.sources import require_package, require_weights, source_of
+from featreport.plan.transforms import transform_of
+from featreport.plan.types import ImageRef, Plan, RunPlan, SourceRef
+
+
+def resolve(manifest: Manifest) -> Plan:
+    """Return what a build of this manifest does.
+
+    Raises:
+        ManifestError: with every path that leads nowhere and every name that does not exist.
+    """
+    resolver = _Resolver(manifest)
+    output = resolver.output()
+    runs = resolver.runs()
+    if resolver.problems:
+        raise ManifestError(resolver.problems)
+    stem = Path(manifest.file).stem
+    return Plan(
+        title=manifest.title or stem,
+        manifest_name=Path(manifest.file).name,
+        manifest_text=manifest.text,
+        output=output,
+        device=manifest.device,
+        precision=manifest.precision,
+        batch_size=manifest.batch_size,
+        dead=manifest.statistics.dead,
+        near_zero=manifest.statistics.near_zero,
+        max_bytes=manifest.report.max_bytes,
+        shown_channels=manifest.report.channels,
+        shown_images=manifest.report.images,
+        runs=runs,
+    )
+
+
+class _Resolver:
+    """Walks the manifest and notes each problem where it stands."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.folder = manifest.folder
+        self.problems: list[Problem] = []
+
+    def complain(self, place: str, message: str) -> None:
+        self.problems.append(self.manifest.problem(place, message))
+
+    @contextmanager
+    def at(self, place: str) -> Iterator[None]:
+        """Note what is not found inside as a problem at `place`."""
+        try:
+            yield
+        except NotFoundError as error:
+            self.complain(place, str(error))
+        except OSError as error:
+            self.complain(place, f"cannot be read ({error.strerror})")
+
+    def output(self) -> Path:
+        written = self.manifest.output or f"reports/{Path(self.manifest.file).stem}.html"
+        path = files.absolute(written, self.folder)
+        if path.suffix != ".html":
+            self.complain("output", f"expected a file that ends in .html, got {quote(written)}")
+        return path
+
+    def runs(self) -> tuple[RunPlan, ...]:
+        shared = self.images(self.manifest.images, "images")
+        runs: list[RunPlan] = []
+        for index, model in enumerate(self.manifest.models):
+            runs += self.model(model, f"models[{index}]", shared)
+        return tuple(runs)
+
+    def model(self, model: Model, place: str, shared: tuple[ImageRef, ...]) -> list[RunPlan]:
+        own = self.images(model.images, f"{place}.images")
+        images = own if model.images is not None else shared
+        if model.images is None and self.manifest.images is None:
+            self.complain(place, "no images: add 'images' here or at the top level")
+        source: SourceRef | None = None
+        with self.at(f"{place}.source"):
+            source = source_of(model, self.folder)
+        named = self.checkpoints(model, place, source)
+        if source is None:
+            return []
+        runs = []
+        transform = model.transform if model.transform is not None else self.manifest.transform
+        where = f"{place}.transform" if model.transform is not None else "transform"
+        if transform == "weights" and source.kind != "torchvision":
+            self.complain(where, f"the transform 'weights' needs a torchvision source, {place} has another")
+            return []
+        for one in named:
+            with self.at(where):
+                spec = transform_of(transform, one.ref, source.name, self.folder)
+                if spec.python_module:
+                    require_package(spec.python_module)
+                layers = model.layers
+                runs.append(
+                    RunPlan(
+                        f"{model.name}/{one.name}", model.name, one.name, source, one.ref,
+                        layers.include, layers.exclude, images, spec,
+                    )
+                )  # fmt: skip
+        return runs
+
+    def checkpoints(self, model: Model, place: str, source: SourceRef | None) -> list[Named]:
+        named: list[Named] = []
+        for index, entry in enumerate(model.checkpoints):
+            here = f"{place}.checkpoints[{index}]" + ("" if isinstance(entry, str) else ".path")
+            with self.at(here):
+                found = checkpoints_of(entry, here, self.folder)
+                for one in found:
+                    if one.ref.weights and source and source.kind == "torchvision":
+                        require_weights(source.name, one.ref.weights)
+                named += found
+        kept = distinct(named)
+        counts = Counter(one.name for one in kept)
+        for name in sorted(name for name, count in counts.items() if count > 1):
+            last = [one for one in kept if one.name == name][-1]
+            run = f"{model.name}/{name}"
+            self.complain(
+                last.place, f"two checkpoints would both be the run {quote(run)}: give one a 'name'"
+            )
+        return kept
+
+    def images(self, written: tuple[str, ...] | ImagesEntry | None, place: str) -> tuple[ImageRef, ...]:
+        if written is None:
+            return ()
+        listed = isinstance(written, tuple)
+        paths = written if isinstance(written, tuple) else written.paths
+        found: dict[Path, ImageRef] = {}
+        for index, text in enumerate(paths):
+            with self.at(f"{place}[{index}]" if listed else f"{place}.paths[{index}]"):
+                for file in files.images(text, self.folder):
+                    found.setdefault(file.path, ImageRef(file.path, file.name))
+        limit = None if isinstance(written, tuple) else written.limit
+        return tuple(found.values())[:limit]

@@ -1,0 +1,121 @@
+"""Results → Page: every choice of what is shown where, and no markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from featreport.judge import Finding, Target, judge
+from featreport.judge.verdict import RunVerdict
+from featreport.report import audits, charts, drawings, overview, rows
+from featreport.report.anchors import Anchors
+from featreport.report.page import Failure, FindingLine, Page, RunPage
+from featreport.report.shelf import Shelf
+from featreport.results.schema import Results, Run
+
+_RESERVED = ("verdict", "runs", "comparison", "details", "method", "main", "hatch", "grey", "featreport-results")
+
+
+def assemble(results: Results) -> Page:
+    """Return the page of `results`."""
+    anchors = Anchors()
+    for word in _RESERVED:
+        anchors.take(word)
+    shelf = Shelf(results, anchors)
+    verdict = judge(results)
+    places: dict[Target, str] = {}
+    names = [anchors.take("run", run.id) for run in results.runs]
+    few = len(results.runs) == 1
+    runs = tuple(
+        _run(run, name, line, anchors, shelf, places, few=few)
+        for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
+    )
+    table = tuple(
+        overview.row(run, f"#{name}", line.level)
+        for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
+    )
+    return Page(
+        title=results.title,
+        level=verdict.level,
+        verdict=verdict.sentence,
+        certainty=verdict.certainty,
+        findings=tuple(_line(finding, places) for finding in verdict.findings),
+        overview=table,
+        comparison=charts.comparison(results),
+        tables=overview.side_by_side(results),
+        runs=runs,
+        method=audits.method(results),
+        shelf=shelf.rest(),
+        results_json=_embedded(results),
+    )
+
+
+def _run(
+    run: Run,
+    anchor: str,
+    line: RunVerdict,
+    anchors: Anchors,
+    shelf: Shelf,
+    places: dict[Target, str],
+    *,
+    few: bool,
+) -> RunPage:
+    """Return the section of `run`, and note in `places` where its rows stand."""
+    taps = rows.taps(run, anchor, anchors)
+    groups = rows.weights(run, anchor, anchors)
+    load = audits.load(run.load, anchors.take(anchor, "load"))
+    images = audits.images(run, anchors.take(anchor, "images"), shelf)
+    unmeasured_anchor, unmeasured = audits.unmeasured(run, anchor, anchors)
+    places[Target(run.id)] = anchor
+    if load is not None:
+        places[Target(run.id, "load")] = load.anchor
+    places[Target(run.id, "images")] = images.anchor
+    places[Target(run.id, "unmeasured")] = unmeasured_anchor
+    for tap, tap_row in zip(run.activations, taps, strict=True):
+        places[Target(run.id, "tap", (tap.layer, tap.call, tap.output))] = tap_row.anchor
+    for group in groups:
+        places.update({Target(run.id, "weight", (row.name.text,)): row.anchor for row in group.rows})
+    return RunPage(
+        id=run.id,
+        anchor=anchor,
+        name=rows.name(run.id),
+        status=run.status,
+        level=line.level,
+        verdict=line.sentence,
+        open=few or line.level in {"fail", "warn"},
+        facts=audits.facts(run),
+        failure=_failure(run),
+        findings=() if run.status == "failed" else tuple(_line(finding, places) for finding in line.findings),
+        notes=tuple(run.notes),
+        charts=charts.of_run(run, anchor),
+        remark=charts.remark(run),
+        taps=taps,
+        maps=drawings.maps(run, shelf),
+        kernels=drawings.kernels(run.kernels, shelf),
+        groups=groups,
+        buffers=rows.buffers(run),
+        load=load,
+        images=images,
+        unmeasured_anchor=unmeasured_anchor,
+        unmeasured=unmeasured,
+    )
+
+
+def _failure(run: Run) -> Failure | None:
+    if run.status != "failed":
+        return None
+    if run.error is None:
+        return Failure("unknown", "The run failed and left no reason.", "")
+    return Failure(run.error.stage, run.error.message, run.error.hint)
+
+
+def _line(finding: Finding, places: Mapping[Target, str]) -> FindingLine:
+    place = places.get(finding.target) or places[Target(finding.target.run)]
+    return FindingLine(finding.level, rows.name(finding.target.run), finding.text, f"#{place}")
+
+
+def _embedded(results: Results) -> str:
+    """Return the results without their pictures as JSON that is safe inside a script element."""
+    value = results.model_dump(mode="python", exclude={"pictures"})
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

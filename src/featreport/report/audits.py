@@ -1,0 +1,145 @@
+"""What was loaded, what was looked at, how it was made: the words around the numbers."""
+
+from __future__ import annotations
+
+from featreport.judge import Level
+from featreport.report import formats
+from featreport.report.anchors import Anchors
+from featreport.report.drawings import thumbnail
+from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method, Name
+from featreport.report.rows import name
+from featreport.report.shelf import Shelf
+from featreport.results.schema import Load, Results, Run
+
+_THUMBNAILS = 48
+
+
+def load(shown: Load | None, anchor: str) -> LoadAudit | None:
+    """Return the audit of what was loaded, or None where nothing was opened."""
+    if shown is None:
+        return None
+    level, word = load_level(shown)
+    facts = [Fact("File", shown.path), Fact("Format", shown.format)]
+    facts += [Fact("Size", formats.size(shown.bytes) if shown.bytes is not None else None)]
+    facts += [Fact("SHA-256", shown.sha256), Fact("Key chosen", shown.key)]
+    facts += [Fact("Other keys", ", ".join(shown.alternatives) or None), Fact("Prefix removed", shown.prefix)]
+    shapes = tuple(
+        name(f"{entry.name}: model {formats.shape(entry.expected)}, file {formats.shape(entry.got)}")
+        for entry in shown.mismatched
+    )
+    lists = (
+        ("Missing from the file", tuple(name(entry) for entry in shown.missing)),
+        ("Not used by the model", tuple(name(entry) for entry in shown.unexpected)),
+        ("Of another shape", shapes),
+    )
+    kept = tuple(entry for entry in lists if entry[1])
+    return LoadAudit(anchor, level, word, _sentence(shown), tuple(fact for fact in facts if fact.text), kept)
+
+
+def load_level(shown: Load) -> tuple[Level, str]:
+    """Return how complete a load was, as a level and in a word or three."""
+    if shown.format == "random":
+        return "ok", "untrained, seeded"
+    if shown.missing or shown.mismatched:
+        return "fail", f"partial: {formats.integer(len(shown.missing) + len(shown.mismatched))} not loaded"
+    if shown.unexpected:
+        return "warn", f"complete, {formats.integer(len(shown.unexpected))} unused"
+    return ("note", "complete, prefix removed") if shown.prefix else ("ok", "complete")
+
+
+def _sentence(shown: Load) -> str:
+    if shown.format == "random":
+        return "Nothing was loaded: the network has its seeded initial values."
+    parts = [f"{formats.plural(shown.matched, 'tensor')} matched by name and shape"]
+    parts.append(f"{formats.integer(len(shown.missing))} missing, {formats.integer(len(shown.unexpected))} unexpected")
+    parts.append(f"{formats.integer(len(shown.mismatched))} of another shape")
+    if shown.prefix:
+        parts.append(f"prefix “{shown.prefix}” removed")
+    if shown.key:
+        parts.append(f"read from key “{shown.key}”")
+    partial = " The numbers of this run include initial values." if shown.missing or shown.mismatched else ""
+    return ", ".join(parts) + "." + partial
+
+
+def images(run: Run, anchor: str, shelf: Shelf) -> ImageList:
+    """Return the list of images of a run with their thumbnails."""
+    shown = run.images
+    used = f"{formats.plural(shown.count, 'image')} used" if run.status == "ok" else formats.plural(shown.count, "image")
+    sentence = f"{used}, {formats.integer(len(shown.failed))} could not be." if shown.failed else f"{used}."
+    items = []
+    for file in shown.files[:_THUMBNAILS]:
+        note = f"; {file.note}" if file.note else ""
+        text = f"{file.width} × {file.height}{note}"
+        items.append(ImageItem(name(file.name), text, thumbnail(file, shelf)))
+    more = len(shown.files) - len(items)
+    names = ", ".join(file.name for file in shown.files[_THUMBNAILS:])
+    rest = f"{formats.plural(more, 'more image')}: {names}" if more > 0 else ""
+    failed = tuple((name(entry.path), entry.reason) for entry in shown.failed)
+    return ImageList(anchor, sentence, tuple(items), rest, failed)
+
+
+def facts(run: Run) -> tuple[Fact, ...]:
+    """Return the line of facts under a run's heading."""
+    found = [Fact("Architecture", run.source)]
+    if run.parameters is not None:
+        found.append(Fact("Parameters", formats.integer(run.parameters)))
+    found.append(Fact("Images", formats.integer(run.images.count)))
+    found.append(Fact("Transform", run.transform))
+    if run.device:
+        found.append(Fact("Device", run.device))
+    found.append(Fact("Precision", run.precision))
+    if run.batch_size is not None:
+        found.append(Fact("Batch size", formats.integer(run.batch_size)))
+    if run.summary is not None and run.summary.dead_fraction_macro is not None:
+        found.append(Fact("Mean over layers", f"{formats.percent(run.summary.dead_fraction_macro)} silent"))
+    return tuple(found)
+
+
+def method(results: Results) -> Method:
+    """Return how the numbers were made."""
+    made = results.provenance
+    thresholds = (
+        Fact("Dead", f"max |a| ≤ {formats.number(results.thresholds.dead)} over all images and positions"),
+        Fact("Near zero", f"|value| ≤ {formats.number(results.thresholds.near_zero)}"),
+    )
+    counts = sorted({run.images.count for run in results.runs if run.status == "ok" and run.images.count} | {1, 100, 300})
+    versions = ", ".join(f"{what} {version}" for what, version in made.versions.items())
+    provenance = (
+        Fact("Versions", versions),
+        Fact("Device", made.device),
+        Fact("Precision", f"{made.precision} forward pass, float64 sums"),
+        Fact("Manifest", f"{made.manifest_name}, SHA-256 {made.manifest_sha256}"),
+    )
+    return Method(
+        definitions=tuple(Fact(entry.label, entry.sentence) for entry in results.definitions),
+        thresholds=thresholds,
+        certainty=tuple((formats.integer(count), formats.rate_bound(count)) for count in counts),
+        provenance=provenance,
+        transforms=tuple((name(run.id), run.transform) for run in results.runs),
+        checksums=tuple(_checksum(run) for run in results.runs if run.load and run.load.sha256),
+        code_run=tuple(made.code_run),
+        manifest_name=made.manifest_name,
+        manifest_text=made.manifest_text,
+        paragraph=_paragraph(results),
+    )
+
+
+def _checksum(run: Run) -> tuple[Name, str, str]:
+    path, digest = (run.load.path or "", run.load.sha256 or "") if run.load else ("", "")
+    return name(run.id), path, digest
+
+
+def _paragraph(results: Results) -> str:
+    made = results.provenance
+    version = made.versions.get("featreport", "")
+    return (
+        f"Activations were captured with featreport {version} in evaluation mode without gradients, in {made.precision} "
+        f"on {made.device}. A channel counts as dead when its largest absolute activation over all images and positions "
+        f"is at most {formats.number(results.thresholds.dead)}; the headline counts channels at rectifier outputs only. "
+        f"Near-zero weights are those of convolutions and linear layers with |w| ≤ {formats.number(results.thresholds.near_zero)}."
+    )
+
+
+def unmeasured(run: Run, anchor: str, anchors: Anchors) -> tuple[str, tuple[tuple[Name, str], ...]]:
+    """Return the place and the rows of what has no numbers."""
+    return anchors.take(anchor, "unmeasured"), tuple((name(entry.layer), entry.reason) for entry in run.unmeasured)

@@ -1,0 +1,162 @@
+"""Feature maps and kernels: where each tile, thumbnail, index and hatching stands."""
+
+from __future__ import annotations
+
+from featreport.figures.cells import lattice, unit_blocks
+from featreport.report import formats
+from featreport.report.page import KernelFigure, Label, MapFigure, Name, Placed
+from featreport.report.rows import name
+from featreport.report.shelf import Shelf
+from featreport.results.schema import Activation, FeatureMaps, ImageFile, Kernels, Run
+
+TILE = 56.0  # height of a map on the page, in CSS pixels
+HEAD = 16.0  # room for the channel indices
+SPACE = 8.0
+WIDEST = 96.0  # of a thumbnail
+GRID = 640.0  # the widest grid of units
+LARGEST_CELL = 12.0
+KERNEL = 34.0
+_NAMED = 6  # so many images a caption names
+
+
+def maps(run: Run, shelf: Shelf) -> tuple[MapFigure, ...]:
+    """Return the figures of a run's feature maps, in the order of the model."""
+    taps = {(tap.layer, tap.call, tap.output): tap for tap in run.activations}
+    figures = []
+    for shown in run.maps:
+        tap = taps.get((shown.layer, shown.call, shown.output))
+        if shown.images and shown.channels and min(shown.tile) > 0:
+            figures.append((_units if shown.kind == "units" else _maps)(run, shown, tap, shelf))
+    return tuple(figures)
+
+
+def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -> MapFigure:
+    scale = TILE / shown.tile[0]
+    width, gap = shown.tile[1] * scale, shown.gap * scale
+    rows, columns = len(shown.images), len(shown.channels)
+    across, down = columns * width + (columns - 1) * gap, rows * TILE + (rows - 1) * gap
+    thumbnails = _thumbnails(run, shown, shelf, [HEAD + row * (TILE + gap) for row in range(rows)])
+    left = max((thumb.width for thumb in thumbnails), default=0.0) + (SPACE if thumbnails else 0)
+    dead = set(tap.dead) if tap else set()
+    columns_at = [(channel, left + place * (width + gap)) for place, channel in enumerate(shown.channels)]
+    silent = [channel for channel in shown.channels if channel in dead]
+    sprite = Placed(left, HEAD, round(across, 2), round(down, 2), shelf.show(shown.picture, across, down))
+    return MapFigure(
+        title=_title(shown),
+        module=tap.module if tap else "",
+        width=round(left + across + 1, 1),
+        height=round(HEAD + down, 1),
+        sprite=sprite,
+        thumbnails=thumbnails,
+        labels=tuple(Label(round(x + width / 2, 1), str(channel), channel in dead) for channel, x in columns_at),
+        gaps=lattice(rows, columns, (TILE, round(width, 3)), round(gap, 3)),
+        hatched=tuple(Placed(round(x, 1), HEAD, round(width, 1), round(down, 1)) for channel, x in columns_at if channel in dead),
+        units="",
+        unit_grids=(),
+        cell=0,
+        caption=_caption(shown, tap, silent),
+        black=formats.number(shown.low),
+        white=formats.number(shown.high),
+        alt=_alt(shown, silent),
+    )
+
+
+def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -> MapFigure:
+    rows = len(shown.images)
+    cell = max(1.0, min(LARGEST_CELL, GRID // shown.tile[1]))
+    across, tall, gap = shown.tile[1] * cell, shown.tile[0] * cell, shown.gap * cell
+    step = max(tall + gap, 0)
+    down = rows * tall + (rows - 1) * gap
+    thumbnails = _thumbnails(run, shown, shelf, [row * step for row in range(rows)], min(TILE, tall))
+    left = max((thumb.width for thumb in thumbnails), default=0.0) + (SPACE if thumbnails else 0)
+    dead = list(tap.dead) if tap else []
+    return MapFigure(
+        title=_title(shown),
+        module=tap.module if tap else "",
+        width=round(left + across + 1, 1),
+        height=round(down, 1),
+        sprite=Placed(left, 0, across, round(down, 2), shelf.show(shown.picture, across, down)),
+        thumbnails=thumbnails,
+        labels=(),
+        gaps=lattice(rows, 1, (tall, across), gap),
+        hatched=(),
+        units=unit_blocks(dead, shown.tile[1]),
+        unit_grids=tuple(Placed(left, row * step, across, tall) for row in range(rows)) if dead else (),
+        cell=cell,
+        caption=_caption(shown, tap, dead),
+        black=formats.number(shown.low),
+        white=formats.number(shown.high),
+        alt=_alt(shown, dead),
+    )
+
+
+def _thumbnails(
+    run: Run, shown: FeatureMaps, shelf: Shelf, tops: list[float], height: float = TILE
+) -> tuple[Placed, ...]:
+    files = [run.images.files[index] if index < len(run.images.files) else None for index in shown.images]
+    placed = []
+    for file, top in zip(files, tops, strict=True):
+        if file is not None:
+            width = _width(file, height)
+            picture = shelf.show(file.picture, width, height)
+            if picture is not None:
+                placed.append(Placed(0, round(top, 1), width, height, picture))
+    return tuple(placed)
+
+
+def _width(file: ImageFile, height: float) -> float:
+    return round(min(WIDEST, height * file.width / max(1, file.height)), 1)
+
+
+def thumbnail(file: ImageFile, shelf: Shelf, height: float = TILE) -> Placed | None:
+    """Return the thumbnail of an image, or None where there is no picture of it."""
+    width = _width(file, height)
+    picture = shelf.show(file.picture, width, height)
+    return Placed(0, 0, width, height, picture) if picture else None
+
+
+def _title(shown: FeatureMaps) -> Name:
+    text = shown.layer if shown.output is None else f"{shown.layer} [{shown.output}]"
+    return name(f"{text}, call {shown.call}" if shown.call else text)
+
+
+def _caption(shown: FeatureMaps, tap: Activation | None, silent: list[int]) -> str:
+    images = formats.plural(len(shown.images), "image")
+    if shown.kind == "units":
+        parts = [f"All {formats.plural(len(shown.channels), 'unit')}, {images}: one cell per unit, in order, row by row."]
+    else:
+        whole = f" of {formats.integer(tap.channels)}" if tap else ""
+        parts = [f"{formats.plural(len(shown.channels), 'channel')}{whole}, {images}, one scale for the whole layer."]
+    if silent and tap:
+        noun = "unit" if shown.kind == "units" else "channel"
+        over = "on this image" if tap.images == 1 else f"on all {formats.integer(tap.images)} images"
+        parts.append(f"Hatched: silent {over} ({formats.plural(len(silent), noun)} shown here).")
+    return " ".join(parts)
+
+
+def _alt(shown: FeatureMaps, silent: list[int]) -> str:
+    what = "Units" if shown.kind == "units" else f"Channels {formats.ranges(shown.channels)}"
+    text = f"{what} of {shown.layer}, from {formats.number(shown.low)} (black) to {formats.number(shown.high)} (white)"
+    return f"{text}; silent: {formats.ranges(silent)}" if silent else text
+
+
+def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:
+    """Return the figure of the first layer's filters."""
+    if shown is None or min(*shown.tile, shown.columns, shown.shown) < 1:
+        return None
+    scale = max(1.0, KERNEL // shown.tile[0])
+    tile, gap = (shown.tile[0] * scale, shown.tile[1] * scale), shown.gap * scale
+    rows = -(-shown.shown // shown.columns)
+    width = shown.columns * tile[1] + (shown.columns - 1) * gap
+    height = rows * tile[0] + (rows - 1) * gap
+    caption = (
+        f"{formats.part(shown.shown, shown.total)} filters of {shown.name}, numbered row by row from 0. Mid grey is "
+        f"weight 0; structure such as edges and colours is learned, even noise is not."
+    )
+    return KernelFigure(
+        sprite=Placed(0, 0, width, height, shelf.show(shown.picture, width, height)),
+        gaps=lattice(rows, shown.columns, tile, gap),
+        caption=caption,
+        limit=formats.number(shown.limit),
+        alt=f"{shown.shown} filters of {shown.name}, from −{formats.number(shown.limit)} to {formats.number(shown.limit)}",
+    )

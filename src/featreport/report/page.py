@@ -1,0 +1,339 @@
+"""The page model: everything templates may see. Frozen, and every number in it is already text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from featreport.figures.cells import Spark
+from featreport.figures.depth import Chart
+from featreport.judge.findings import Level
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name in full and in the pieces between which a line may break."""
+
+    text: str
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number cell: the metric, the value in full precision, and its text."""
+
+    metric: str
+    value: str
+    text: str
+    heat: int = 0  # shade, 0 none … 7 all
+    bar: float | None = None  # length in pixels
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Some channels of some: the count is the cell, the indices are one click away."""
+
+    cell: Cell
+    share: str
+    indices: str  # empty: none
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TapRow:
+    """One row of the table of taps."""
+
+    anchor: str
+    layer: Name
+    call: int
+    output: str | None
+    module: str
+    rectifier: bool
+    shape: str
+    axis: str
+    flagged: bool
+    dead: Channels
+    constant: Channels
+    spark: Spark | None
+    numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, non-finite, fires on
+
+
+@dataclass(frozen=True)
+class WeightRow:
+    """One row of a table of parameter tensors."""
+
+    anchor: str
+    name: Name
+    tied: tuple[Name, ...]
+    module: str
+    shape: str
+    dtype: str
+    flagged: bool
+    dead: Channels | None
+    spark: Spark | None
+    numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, relative near-zero, non-finite
+
+
+@dataclass(frozen=True)
+class WeightGroup:
+    """Tensors of one kind."""
+
+    title: str
+    caption: str
+    rows: tuple[WeightRow, ...]
+
+
+@dataclass(frozen=True)
+class BufferRow:
+    """One buffer."""
+
+    name: Name
+    module: str
+    shape: str
+    dtype: str
+    numbers: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded picture; with `source` it stands here, without it is shown again by reference to `anchor`."""
+
+    key: str
+    anchor: str
+    source: str | None
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Label:
+    """A word over a column of tiles."""
+
+    x: float
+    text: str
+    struck: bool
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A picture or a box at a place of a drawing."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True)
+class MapFigure:
+    """The feature maps of one tap: thumbnails, the sprite, what is dead, and what to see."""
+
+    title: Name
+    module: str
+    width: float
+    height: float
+    sprite: Placed
+    thumbnails: tuple[Placed, ...]
+    labels: tuple[Label, ...]
+    gaps: str  # path over the gaps of the sprite, in its coordinates
+    hatched: tuple[Placed, ...]  # dead maps
+    units: str  # path of dead units, in cells
+    unit_grids: tuple[Placed, ...]  # where the grid of units stands, once per image
+    cell: float  # size of a unit in pixels
+    caption: str
+    black: str
+    white: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class KernelFigure:
+    """The first layer's filters."""
+
+    sprite: Placed
+    gaps: str
+    caption: str
+    limit: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class ChartFigure:
+    """A chart with what to see, its key numbers in words, and the name of its CSV file."""
+
+    chart: Chart
+    title: str
+    caption: str
+    alt: str
+    filename: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A term and what it is here."""
+
+    term: str
+    text: str
+
+
+@dataclass(frozen=True)
+class LoadAudit:
+    """What was loaded, in a sentence, then in detail."""
+
+    anchor: str
+    level: Level
+    word: str
+    sentence: str
+    facts: tuple[Fact, ...]
+    lists: tuple[tuple[str, tuple[Name, ...]], ...]
+
+
+@dataclass(frozen=True)
+class ImageItem:
+    """An image the run saw."""
+
+    name: Name
+    text: str
+    thumbnail: Placed | None
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """The images of a run, and those that could not be used."""
+
+    anchor: str
+    sentence: str
+    items: tuple[ImageItem, ...]
+    more: str
+    failed: tuple[tuple[Name, str], ...]
+
+
+@dataclass(frozen=True)
+class FindingLine:
+    """A finding with the name of its run and the row that shows it."""
+
+    level: Level
+    run: Name
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run has no numbers."""
+
+    stage: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """The section of one run."""
+
+    id: str
+    anchor: str
+    name: Name
+    status: str
+    level: Level
+    verdict: str
+    open: bool
+    facts: tuple[Fact, ...]
+    failure: Failure | None
+    findings: tuple[FindingLine, ...]
+    notes: tuple[str, ...]
+    charts: tuple[ChartFigure, ...]
+    remark: str  # what stands in place of a chart
+    taps: tuple[TapRow, ...]
+    maps: tuple[MapFigure, ...]
+    kernels: KernelFigure | None
+    groups: tuple[WeightGroup, ...]
+    buffers: tuple[BufferRow, ...]
+    load: LoadAudit | None
+    images: ImageList
+    unmeasured_anchor: str
+    unmeasured: tuple[tuple[Name, str], ...]
+
+
+@dataclass(frozen=True)
+class StripCell:
+    """One layer in a strip."""
+
+    x: float
+    heat: int
+    title: str
+
+
+@dataclass(frozen=True)
+class OverviewRow:
+    """One run in the first table."""
+
+    id: str
+    href: str
+    name: Name
+    level: Level
+    status: str
+    dead: Cell
+    dead_parts: str
+    strip: tuple[StripCell, ...]
+    strip_width: float
+    strip_alt: str
+    numbers: tuple[Cell, ...]  # near-zero, zero, non-finite
+    load: str
+    load_level: Level
+    images: Cell
+    failed_images: str
+    parameters: Cell
+
+
+@dataclass(frozen=True)
+class CompareCell:
+    """One rectifier layer at one checkpoint."""
+
+    text: str
+    parts: str
+    heat: int
+    value: str
+
+
+@dataclass(frozen=True)
+class CompareTable:
+    """Checkpoints of one model side by side: layers down, checkpoints across."""
+
+    model: Name
+    checkpoints: tuple[Name, ...]
+    rows: tuple[tuple[Name, tuple[CompareCell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How the numbers were made."""
+
+    definitions: tuple[Fact, ...]
+    thresholds: tuple[Fact, ...]
+    certainty: tuple[tuple[str, str], ...]
+    provenance: tuple[Fact, ...]
+    transforms: tuple[tuple[Name, str], ...]
+    checksums: tuple[tuple[Name, str, str], ...]
+    code_run: tuple[str, ...]
+    manifest_name: str
+    manifest_text: str
+    paragraph: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole page."""
+
+    title: str
+    level: Level
+    verdict: str
+    certainty: str
+    findings: tuple[FindingLine, ...]
+    overview: tuple[OverviewRow, ...]
+    comparison: ChartFigure | None
+    tables: tuple[CompareTable, ...]
+    runs: tuple[RunPage, ...]
+    method: Method
+    shelf: tuple[Picture, ...]  # pictures shown more than once, or nowhere: embedded before the rest
+    results_json: str = field(repr=False)

@@ -1,0 +1,65 @@
+"""Every picture once: in its place where it is shown once, on the shelf where it is shown again and again."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections import Counter
+from collections.abc import Iterator
+
+from featreport.report.anchors import Anchors
+from featreport.report.page import Picture
+from featreport.results.schema import Results, Run
+
+
+class Shelf:
+    """Hands out the pictures of some results to the figures that show them."""
+
+    def __init__(self, results: Results, anchors: Anchors) -> None:
+        self._sources = results.pictures
+        uses = Counter(key for run in results.runs for key in _keys(run) if key in results.pictures)
+        self._anchors = {key: anchors.take("picture", key) for key in results.pictures}
+        self._in_place = {key for key, count in uses.items() if count == 1}
+        self._in_place -= {file.picture for run in results.runs for file in run.images.files if file.picture}
+
+    def show(self, key: str | None, width: float, height: float) -> Picture | None:
+        """Return the picture at this size, or None where the results do not hold it."""
+        if key is None or key not in self._sources:
+            return None
+        source = self._sources[key] if key in self._in_place else None
+        return Picture(key, self._anchors[key], source, width, height)
+
+    def rest(self) -> tuple[Picture, ...]:
+        """Return the pictures that no figure embeds in place, with their own proportions."""
+        return tuple(
+            Picture(key, self._anchors[key], source, *_proportions(source))
+            for key, source in self._sources.items()
+            if key not in self._in_place
+        )
+
+
+def _keys(run: Run) -> Iterator[str]:
+    yield from (figure.picture for figure in run.maps)
+    if run.kernels is not None:
+        yield run.kernels.picture
+
+
+def _proportions(source: str) -> tuple[int, int]:
+    """Return the pixel size of a PNG or WebP data: URI, 100 × 100 for anything else."""
+    try:
+        head = base64.b64decode(source.split(",", 1)[1][:64])
+    except (IndexError, binascii.Error):
+        return 100, 100
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        width, height = struct.unpack(">II", head[16:24])
+        return width, height
+    if head[:4] == b"RIFF" and head[12:16] == b"VP8 ":
+        width, height = struct.unpack("<HH", head[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    if head[:4] == b"RIFF" and head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if head[:4] == b"RIFF" and head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    return 100, 100
