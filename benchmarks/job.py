@@ -73,7 +73,9 @@ def main() -> None:
             links.append(str(link))
         manifest = folder / "config.yaml"
         manifest.write_text(
-            MANIFEST.format(model=asked.model, count=asked.images, images=", ".join(Path(p).name for p in links))
+            MANIFEST.format(
+                model=asked.model, count=asked.images, images=", ".join(Path(p).name for p in links)
+            )
         )
         build = [sys.executable, "-m", "featreport", "build", str(manifest)]
         bare = [sys.executable, "-c", BARE, asked.model, *links]

@@ -16,7 +16,9 @@ from featreport.plan.types import CheckpointRef, ImageRef, Plan, RunPlan, Source
 NONE = TransformSpec(kind="none", text="none")
 
 
-def pictures(folder: Path, count: int = 3, size: tuple[int, int] = (8, 8), seed: int = 0) -> tuple[ImageRef, ...]:
+def pictures(
+    folder: Path, count: int = 3, size: tuple[int, int] = (8, 8), seed: int = 0
+) -> tuple[ImageRef, ...]:
     """Write `count` random RGB pictures `size` (height, width)."""
     rng = np.random.default_rng(seed)
     refs = []
@@ -27,7 +29,7 @@ def pictures(folder: Path, count: int = 3, size: tuple[int, int] = (8, 8), seed:
     return tuple(refs)
 
 
-def run_module(  # noqa: PLR0913
+def run_module(
     code: str,
     folder: Path,
     images: Sequence[ImageRef],

@@ -48,7 +48,9 @@ def histogram(values: np.ndarray) -> Histogram:
     return Histogram(edges=edges.tolist(), counts=counts.tolist())
 
 
-def activation(layer: str, channels: int, seed: int, *, rectifier: bool = True, dead: list[int] | None = None, **more) -> Activation:
+def activation(
+    layer: str, channels: int, seed: int, *, rectifier: bool = True, dead: list[int] | None = None, **more
+) -> Activation:
     noise = np.random.default_rng(seed)
     values = noise.normal(0.1 * seed, 1 + 0.2 * seed, (channels, 400))
     if rectifier:
@@ -87,7 +89,9 @@ def summary(taps: list[Activation], weights: list[Weight]) -> Summary:
     rectifiers = [tap for tap in taps if tap.rectifier]
     channels, dead = sum(tap.channels for tap in rectifiers), sum(len(tap.dead) for tap in rectifiers)
     own = [tensor for tensor in weights if tensor.kind == "weight"]
-    count, near, zero = (sum(getattr(tensor, field) for tensor in own) for field in ("count", "near_zeros", "zeros"))
+    count, near, zero = (
+        sum(getattr(tensor, field) for tensor in own) for field in ("count", "near_zeros", "zeros")
+    )
     return Summary(
         channels=channels, dead_channels=dead, dead_fraction=dead / channels if channels else None,
         dead_fraction_macro=float(np.mean([tap.dead_fraction for tap in rectifiers])) if rectifiers else None,
@@ -99,11 +103,19 @@ def summary(taps: list[Activation], weights: list[Weight]) -> Summary:
 
 
 def load(**more) -> Load:
-    fields = {"path": "runs/net.pth", "sha256": "ab" * 32, "format": "torch zip", "bytes": 1_234_567, "matched": 12}
+    fields = {
+        "path": "runs/net.pth",
+        "sha256": "ab" * 32,
+        "format": "torch zip",
+        "bytes": 1_234_567,
+        "matched": 12,
+    }
     return Load(**{**fields, **more})
 
 
-def run(run_id: str, pictures: dict[str, str], dead: dict[int, list[int]], layers: int = 6, seed: int = 0, **more) -> Run:
+def run(
+    run_id: str, pictures: dict[str, str], dead: dict[int, list[int]], layers: int = 6, seed: int = 0, **more
+) -> Run:
     """Return a finished run whose rectifier `i` has `dead[i]`; its pictures go into `pictures`."""
     model, _, checkpoint = run_id.partition("/")
     noise = np.random.default_rng(seed)
@@ -114,7 +126,9 @@ def run(run_id: str, pictures: dict[str, str], dead: dict[int, list[int]], layer
         colours = [128 + 100 * np.sin(x / (5 + index) + c) * np.cos(y / (7 - index) - c) for c in range(3)]
         key, source = picture(np.stack(colours, -1).astype(np.uint8), "WEBP")
         pictures[key] = source
-        files.append(ImageFile(name=f"images/photo_{index}.jpg", sha256="cd" * 32, width=640, height=480, picture=key))
+        files.append(
+            ImageFile(name=f"images/photo_{index}.jpg", sha256="cd" * 32, width=640, height=480, picture=key)
+        )
     for index in range(layers):
         channels = (16, 32, 64)[min(2, index // 2)]
         layer, silent = f"features.{index * 3}", dead.get(index, [])
@@ -131,7 +145,9 @@ def run(run_id: str, pictures: dict[str, str], dead: dict[int, list[int]], layer
         sheet = np.full((4 * (side + GAP) - GAP, 12 * (side + GAP) - GAP), 132, np.uint8)
         for r in range(4):
             for c in range(12):
-                sheet[r * (side + GAP) : r * (side + GAP) + side, c * (side + GAP) : c * (side + GAP) + side] = tiles[r, c]
+                sheet[
+                    r * (side + GAP) : r * (side + GAP) + side, c * (side + GAP) : c * (side + GAP) + side
+                ] = tiles[r, c]
         key, source = picture(sheet)
         pictures[key] = source
         maps.append(FeatureMaps(layer=f"features.{index * 3 + 2}", call=0, kind="maps", picture=key, images=[0, 1, 2, 3],
@@ -144,7 +160,9 @@ def run(run_id: str, pictures: dict[str, str], dead: dict[int, list[int]], layer
                             tile=[2, 64], gap=GAP, low=0.0, high=2.5))  # fmt: skip
     key, source = picture(noise.integers(1, 255, (2 * 8 + GAP, 8 * 8 + 7 * GAP, 3), np.uint8), "WEBP")
     pictures[key] = source
-    kernels = Kernels(name="features.0.weight", picture=key, tile=[8, 8], gap=GAP, columns=8, shown=16, total=16, limit=0.31)
+    kernels = Kernels(
+        name="features.0.weight", picture=key, tile=[8, 8], gap=GAP, columns=8, shown=16, total=16, limit=0.31
+    )
     fields = {
         "id": run_id, "model": model, "checkpoint": checkpoint, "source": "python:net.py:Net", "status": "ok", "load": load(),
         "images": Images(count=16, files=files), "transform": "resize 256, crop 224, mean 0.485 0.456 0.406",
@@ -155,7 +173,9 @@ def run(run_id: str, pictures: dict[str, str], dead: dict[int, list[int]], layer
     return Run(**{**fields, **more})
 
 
-def failed(run_id: str = "net/broken", message: str = "runs/broken.pth is a Git LFS pointer, not a checkpoint") -> Run:
+def failed(
+    run_id: str = "net/broken", message: str = "runs/broken.pth is a Git LFS pointer, not a checkpoint"
+) -> Run:
     model, _, checkpoint = run_id.partition("/")
     return Run(
         id=run_id, model=model, checkpoint=checkpoint, source="python:net.py:Net", status="failed",
@@ -183,7 +203,12 @@ def sample() -> Results:
     """Return four runs: healthy, dying, partial with non-finite values, and one that failed."""
     pictures: dict[str, str] = {}
     healthy = run("net/epoch-10", pictures, {1: [3]}, seed=1)
-    dying = run("net/lr-10", pictures, {2: list(range(32)), 3: [0, 2, 5, 6, 7, 8, 20], 4: list(range(0, 64, 2))}, seed=2)
+    dying = run(
+        "net/lr-10",
+        pictures,
+        {2: list(range(32)), 3: [0, 2, 5, 6, 7, 8, 20], 4: list(range(0, 64, 2))},
+        seed=2,
+    )
     broken = activation("features.9", 8, 1, rectifier=False, nonfinite=7, nan=5, posinf=2, constant=[1, 2, 3])
     partial = run(
         "other/partial", pictures, {0: [1]}, layers=3, seed=3,
@@ -193,13 +218,29 @@ def sample() -> Results:
         notes=["The batch was halved to 8 after the device ran out of memory."],
     )  # fmt: skip
     taps = [*partial.activations, broken]
-    images = Images(count=14, files=partial.images.files, failed=[FailedImage(path="images/bad.tif", reason="cannot be decoded")])
-    partial = partial.model_copy(update={"activations": taps, "summary": summary(taps, partial.weights), "images": images})
+    images = Images(
+        count=14,
+        files=partial.images.files,
+        failed=[FailedImage(path="images/bad.tif", reason="cannot be decoded")],
+    )
+    partial = partial.model_copy(
+        update={"activations": taps, "summary": summary(taps, partial.weights), "images": images}
+    )
     return results([healthy, dying, partial, failed()], pictures)
 
 
 def empty() -> Results:
     """Return a run with nothing in it."""
-    fields = {"activations": [], "weights": [], "buffers": [], "maps": [], "kernels": None, "summary": None, "load": None}
-    bare = run("net/empty", {}, {}, layers=1).model_copy(update={**fields, "images": Images(count=0), "parameters": None})
+    fields = {
+        "activations": [],
+        "weights": [],
+        "buffers": [],
+        "maps": [],
+        "kernels": None,
+        "summary": None,
+        "load": None,
+    }
+    bare = run("net/empty", {}, {}, layers=1).model_copy(
+        update={**fields, "images": Images(count=0), "parameters": None}
+    )
     return results([bare])

@@ -23,7 +23,9 @@ def measure(
     """Every statistic of `[n, c, p]`, streamed in `cuts` batches, or measured apart and merged."""
     statistics = all_statistics(chosen)
     parts = [part for part in values.tensor_split(cuts) if part.numel()] or [values]
-    states = [[s.start(values.shape[1], values.device) for s in statistics] for _ in (parts if merge else [0])]
+    states = [
+        [s.start(values.shape[1], values.device) for s in statistics] for _ in (parts if merge else [0])
+    ]
     for index, part in enumerate(parts):
         for block in blocks(part):
             for statistic, state in zip(statistics, states[index if merge else 0], strict=True):
@@ -197,7 +199,9 @@ def test_a_small_variance_far_from_zero_survives() -> None:
         ("NumAcc4", [10000000.2] + [10000000.1, 10000000.3] * 500, 10000000.2, 0.1),
     ],
 )
-def test_moments_agree_with_nist_reference_sets(name: str, data: list[float], mean: float, std: float) -> None:
+def test_moments_agree_with_nist_reference_sets(
+    name: str, data: list[float], mean: float, std: float
+) -> None:
     values = torch.tensor(data, dtype=torch.float64).reshape(-1, 1, 1)
     got = measure(values, cuts=7)
     assert got["mean"] == pytest.approx(mean, rel=1e-15)
@@ -218,8 +222,9 @@ def test_any_shape_and_scale_agrees_with_numpy(n: int, c: int, p: int, scale: fl
     got = measure(values, cuts=min(n, 2))
     a = values.numpy()
     assert_agree(got, reference(a), scale=float(np.abs(a).max()))
-    assert np.histogram(a.astype(np.float64), np.array(got["histogram"]["edges"]))[0].tolist() == (
-        got["histogram"]["counts"]
+    assert (
+        np.histogram(a.astype(np.float64), np.array(got["histogram"]["edges"]))[0].tolist()
+        == (got["histogram"]["counts"])
     )
 
 

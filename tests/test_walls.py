@@ -35,7 +35,13 @@ MAY = {
     "__init__": {"pipeline", "results"},
 }
 TORCH = {"sources", "checkpoints", "images", "statistics", "collect"}
-ONLY = {"yaml": {"manifest"}, "matplotlib": {"figures"}, "jinja2": {"report"}, "typer": {"cli"}, "rich": {"progress"}}
+ONLY = {
+    "yaml": {"manifest"},
+    "matplotlib": {"figures"},
+    "jinja2": {"report"},
+    "typer": {"cli"},
+    "rich": {"progress"},
+}
 
 
 def room(path: Path) -> str:
@@ -67,7 +73,7 @@ def test_rooms_import_in_one_direction(path: Path) -> None:
             continue
         target = name.removeprefix("featreport.")
         allowed = {mine, *MAY[mine], *TYPES}
-        if target in {"__version__"}:
+        if target == "__version__":
             continue
         assert any(target == ok or target.startswith(f"{ok}.") for ok in allowed), (
             f"{path.name}:{line}: {mine} may not import {target}"
@@ -88,7 +94,9 @@ def test_heavy_packages_stay_in_their_rooms(path: Path) -> None:
 
 def imported_by(code: str, *names: str) -> str:
     check = f"import sys\n{code}\nprint([n for n in {list(names)!r} if n in sys.modules])"
-    return subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    return subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
 
 
 def test_starting_up_imports_nothing_heavy() -> None:

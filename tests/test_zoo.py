@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs import pictures, run_module
 from torch import nn
 
 from featreport.collect.taps import Taps
 from featreport.results.schema import Activation, Run
+from runs import pictures, run_module
 
 HEAD = """
 import torch, dataclasses
@@ -41,7 +41,12 @@ def tap(run: Run, layer: str, call: int = 0, output: str | None = None) -> Activ
 def inputs(folder: Path, count: int) -> np.ndarray:
     from PIL import Image
 
-    return np.stack([np.asarray(Image.open(folder / f"picture_{i}.png")).transpose(2, 0, 1) for i in range(count)]) / 255
+    return (
+        np.stack(
+            [np.asarray(Image.open(folder / f"picture_{i}.png")).transpose(2, 0, 1) for i in range(count)]
+        )
+        / 255
+    )
 
 
 def test_an_inplace_relu_does_not_change_what_was_measured_before_it(tmp_path: Path) -> None:
@@ -64,7 +69,9 @@ def test_an_inplace_relu_does_not_change_what_was_measured_before_it(tmp_path: P
 
 
 def test_a_relu_called_three_times_is_three_rows(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -76,6 +83,7 @@ class Net(nn.Module):
         return self.relu(x * 0 - 1)
 make = Net
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 3)).run)
     rows = [(a.call, a.channels, len(a.dead)) for a in run.activations if a.layer == "relu"]
     assert [row[:2] for row in rows] == [(0, 3), (1, 5), (2, 5)]
@@ -92,7 +100,9 @@ def test_calls_are_counted_anew_for_every_batch(tmp_path: Path) -> None:
 
 
 def test_tuples_dicts_and_dataclasses_give_their_tensors_by_name(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 import collections
 Pair = collections.namedtuple("Pair", "low high")
 @dataclasses.dataclass
@@ -116,6 +126,7 @@ class Net(nn.Module):
         return self.data(x)
 make = Net
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 2)).run)
     names = [(a.layer, a.output) for a in run.activations]
     assert names == [
@@ -128,12 +139,15 @@ make = Net
 
 
 def test_constant_is_not_dead(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 def make():
     bn = nn.BatchNorm2d(3)
     bn.weight.data = torch.tensor([0.0, 1.0, 0.0]); bn.bias.data = torch.tensor([0.75, 0.0, -1.0])
     return nn.Sequential(bn, nn.ReLU())
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 3)).run)
     bn, relu = tap(run, "0"), tap(run, "1")
     assert (bn.dead, bn.constant) == ([], [0, 2])
@@ -148,7 +162,9 @@ def test_one_image_of_one_position_is_not_called_constant(tmp_path: Path) -> Non
 
 
 def test_nan_and_infinities_are_counted_and_nothing_is_nan_in_the_results(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 class Net(nn.Module):
     def __init__(self):
         super().__init__(); self.conv = identity(); self.id = nn.Identity()
@@ -159,6 +175,7 @@ class Net(nn.Module):
         return self.id(z)
 make = Net
 """
+    )
     outcome = run_module(code, tmp_path, pictures(tmp_path, 2, (4, 4)))
     run = ok(outcome.run)
     conv, other = tap(run, "conv"), tap(run, "id")
@@ -174,7 +191,9 @@ make = Net
 
 
 def test_tied_weights_count_once(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -184,6 +203,7 @@ class Net(nn.Module):
         return self.b(self.a(x))
 make = Net
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 2)).run)
     assert [(w.name, w.tied) for w in run.weights] == [("a.weight", ["b.weight"]), ("a.bias", [])]
     assert run.parameters == 72
@@ -192,7 +212,9 @@ make = Net
 
 
 def test_a_module_that_is_never_called_is_unmeasured_not_zero(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 class Net(nn.Module):
     def __init__(self):
         super().__init__(); self.used = identity(); self.spare = nn.Conv2d(3, 3, 1)
@@ -200,6 +222,7 @@ class Net(nn.Module):
         return self.used(x)
 make = Net
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 2)).run)
     assert [u.layer for u in run.unmeasured] == ["spare"]
     assert "never called" in run.unmeasured[0].reason
@@ -207,7 +230,9 @@ make = Net
 
 
 def test_a_transformer_encoder_layer_is_measured_on_its_slow_path(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -218,11 +243,18 @@ class Net(nn.Module):
         return self.encoder(x[:, 0])
 make = Net
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 3)).run)
     layers = [a.layer for a in run.activations]
     assert "encoder.layers.0.self_attn" in layers
     relu = tap(run, "encoder.layers.0.relu")
-    assert (relu.module, relu.rectifier, relu.channels, relu.shape, relu.channel_axis) == ("F.relu", True, 16, [8, 16], 1)
+    assert (relu.module, relu.rectifier, relu.channels, relu.shape, relu.channel_axis) == (
+        "F.relu",
+        True,
+        16,
+        [8, 16],
+        1,
+    )
     assert relu.dead == [0, 1, 2, 3, 4]
     assert [u.layer for u in run.unmeasured] == [f"encoder.layers.{i}.self_attn.out_proj" for i in (0, 1)]
     assert torch.backends.mha.get_fastpath_enabled()
@@ -230,10 +262,20 @@ make = Net
 
 @pytest.mark.parametrize(
     "expression",
-    ["F.relu(x)", "F.relu(x, inplace=True)", "torch.relu(x)", "torch.relu_(x)", "x.relu()", "x.relu_()", "F.relu_(x)"],
+    [
+        "F.relu(x)",
+        "F.relu(x, inplace=True)",
+        "torch.relu(x)",
+        "torch.relu_(x)",
+        "x.relu()",
+        "x.relu_()",
+        "F.relu_(x)",
+    ],
 )
 def test_every_spelling_of_a_functional_relu_is_a_tap(tmp_path: Path, expression: str) -> None:
-    code = HEAD + f"""
+    code = (
+        HEAD
+        + f"""
 class Block(nn.Module):
     def __init__(self):
         super().__init__(); self.conv = identity(bias=[-9.0, 0.0, 0.0])
@@ -242,6 +284,7 @@ class Block(nn.Module):
         return {expression}
 def make(): return nn.Sequential(Block())
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 2)).run)
     assert [(a.layer, a.module) for a in run.activations] == [("0.conv", "Conv2d"), ("0.relu", "F.relu")]
     assert tap(run, "0.relu").dead == [0]
@@ -249,7 +292,10 @@ def make(): return nn.Sequential(Block())
 
 
 def test_a_builtin_relu_is_one_tap_not_two(tmp_path: Path) -> None:
-    code = HEAD + "def make(): return nn.Sequential(nn.ReLU(), nn.GELU(), nn.ReLU6(), nn.SiLU(), nn.Threshold(0.5, 0.0))"
+    code = (
+        HEAD
+        + "def make(): return nn.Sequential(nn.ReLU(), nn.GELU(), nn.ReLU6(), nn.SiLU(), nn.Threshold(0.5, 0.0))"
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 2)).run)
     assert [(a.module, a.rectifier) for a in run.activations] == [
         ("ReLU", True), ("GELU", False), ("ReLU6", True), ("SiLU", False), ("Threshold", True),
@@ -269,7 +315,12 @@ def test_a_network_without_rectifiers_has_no_headline(tmp_path: Path) -> None:
         ("nn.Conv2d(3, 8, 1)", [8, 8, 8], 8, 0),  # H = W = C: the producer decides
         ("nn.Sequential(nn.Flatten(2), nn.Linear(64, 8))", [3, 8], 8, 1),
         ("nn.Sequential(nn.Conv2d(3, 5, 1), nn.ReLU())", [5, 8, 8], 5, 0),
-        ("nn.Sequential(nn.Conv2d(3, 8, 1, bias=False).to(memory_format=torch.channels_last), nn.ReLU())", [8, 8, 8], 8, 0),
+        (
+            "nn.Sequential(nn.Conv2d(3, 8, 1, bias=False).to(memory_format=torch.channels_last), nn.ReLU())",
+            [8, 8, 8],
+            8,
+            0,
+        ),
         ("nn.Sequential(nn.Flatten(), nn.Linear(192, 7), nn.ReLU())", [7], 7, 0),
         ("nn.Sequential(nn.Flatten(2), nn.Linear(64, 9), nn.GELU(), nn.Dropout())", [3, 9], 9, 1),
         ("nn.Sequential(nn.Flatten(2), nn.LayerNorm(64))", [3, 64], 64, 1),
@@ -290,7 +341,9 @@ def test_the_channel_axis_is_the_producers(
 
 
 def test_an_output_without_a_batch_axis_is_measured_without_counting_images(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 class Net(nn.Module):
     def __init__(self):
         super().__init__(); self.table = nn.Linear(2, 3); self.conv = identity()
@@ -298,6 +351,7 @@ class Net(nn.Module):
         return self.conv(x) + self.table(torch.ones(7, 2, device=x.device)).sum()
 make = Net
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 3), batch_size=3).run)
     table = tap(run, "table")
     assert (table.shape, table.fired_images) == ([7, 3], None)
@@ -307,15 +361,23 @@ make = Net
 def test_layers_can_be_chosen_and_choosing_none_is_an_error(tmp_path: Path) -> None:
     code = HEAD + "def make(): return nn.Sequential(identity(), nn.ReLU(), identity(), nn.ReLU())"
     refs = pictures(tmp_path, 2)
-    assert [a.layer for a in ok(run_module(code, tmp_path, refs, include=("1", "2")).run).activations] == ["1", "2"]
-    assert [a.layer for a in ok(run_module(code, tmp_path, refs, exclude=("1", "3")).run).activations] == ["0", "2"]
+    assert [a.layer for a in ok(run_module(code, tmp_path, refs, include=("1", "2")).run).activations] == [
+        "1",
+        "2",
+    ]
+    assert [a.layer for a in ok(run_module(code, tmp_path, refs, exclude=("1", "3")).run).activations] == [
+        "0",
+        "2",
+    ]
     none = run_module(code, tmp_path, refs, include=("features.*",)).run
     assert none.error is not None
     assert "no layer was measured" in none.error.message
 
 
 def test_weights_kinds_and_dead_filters_along_the_output_axis(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 def make():
     up = nn.ConvTranspose2d(4, 6, 2, groups=2)  # [in, out / groups, k, k]
     up.weight.data.fill_(1.0)
@@ -323,6 +385,7 @@ def make():
     conv = nn.Conv2d(3, 4, 1); conv.weight.data.fill_(0.5); conv.weight.data[2] = 0.0005
     return nn.Sequential(conv, nn.BatchNorm2d(4), up)
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 2)).run)
     by_name = {w.name: w for w in run.weights}
     assert {n: w.kind for n, w in by_name.items()} == {
@@ -339,7 +402,12 @@ def make():
 def test_measuring_changes_nothing_and_leaves_no_hook(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout(), nn.Flatten(), nn.Linear(144, 5)
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Dropout(),
+        nn.Flatten(),
+        nn.Linear(144, 5),
     )
     model.eval()
     x = torch.rand(2, 3, 8, 8)
@@ -366,7 +434,10 @@ def test_hooks_come_off_when_the_network_raises(tmp_path: Path) -> None:
 
 
 def test_batches_of_any_size_give_the_same_counts(tmp_path: Path) -> None:
-    code = HEAD + "def make(): return nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(576, 8), nn.ReLU())"
+    code = (
+        HEAD
+        + "def make(): return nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(576, 8), nn.ReLU())"
+    )
     refs = pictures(tmp_path, 7)
     runs = [ok(run_module(code, tmp_path, refs, batch_size=size).run) for size in (1, 2, 3, 7)]
     for run in runs[1:]:
@@ -387,7 +458,9 @@ def test_images_of_different_sizes_merge_and_the_row_says_so(tmp_path: Path) -> 
 
 
 def test_memory_running_out_halves_the_batch_and_says_so(tmp_path: Path) -> None:
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 class Net(nn.Module):
     def __init__(self):
         super().__init__(); self.conv = identity()
@@ -397,6 +470,7 @@ class Net(nn.Module):
         return self.conv(x)
 make = Net
 """
+    )
     run = ok(run_module(code, tmp_path, pictures(tmp_path, 7), batch_size=7).run)
     assert (run.batch_size, run.images.count, tap(run, "conv").images) == (1, 7, 7)
     assert sum("halved" in note for note in run.notes) == 2
@@ -429,5 +503,10 @@ def test_an_accelerator_gives_the_same_counts_without_waiting_in_the_forward(tmp
     there = ok(run_module(code, tmp_path, refs, device=device).run)
     here = ok(run_module(code, tmp_path, refs).run)
     for a, b in zip(there.activations, here.activations, strict=True):
-        assert (a.dead, a.zeros, a.near_zeros, a.fired_images) == (b.dead, b.zeros, b.near_zeros, b.fired_images)
+        assert (a.dead, a.zeros, a.near_zeros, a.fired_images) == (
+            b.dead,
+            b.zeros,
+            b.near_zeros,
+            b.fired_images,
+        )
         assert a.histogram == b.histogram

@@ -1,8 +1,8 @@
 """featreport: what do these checkpoints contain, and what do they do to these images?
 
-    import featreport
-    results = featreport.build("config.yaml")
-    results.runs[0].summary.dead_fraction
+import featreport
+results = featreport.build("config.yaml")
+results.runs[0].summary.dead_fraction
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from featreport import __version__
-from featreport import pipeline
+from featreport import __version__, pipeline
 from featreport.errors import FeatreportError, ManifestError
 
 app = typer.Typer(
@@ -47,7 +46,8 @@ def _options(
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="The manifest (YAML).")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Report to write instead of the manifest's.", show_default=False)
+    Path | None,
+    typer.Option("--output", "-o", help="Report to write instead of the manifest's.", show_default=False),
 ]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps or xpu.", show_default=False)
@@ -135,7 +135,9 @@ _LATER = {"ignore_unknown_options": True, "allow_extra_args": True}
 app.command("diff", help="Compare two results or reports (not available yet).", context_settings=_LATER)(
     _not_yet("diff")
 )
-app.command("export", help="Write the paper kit (not available yet).", context_settings=_LATER)(_not_yet("export"))
+app.command("export", help="Write the paper kit (not available yet).", context_settings=_LATER)(
+    _not_yet("export")
+)
 
 
 def main() -> NoReturn:
@@ -160,7 +162,9 @@ def main() -> NoReturn:
         print("interrupted; the report was not changed", file=sys.stderr)
         code = INTERRUPTED
     except Exception as error:
-        if not hasattr(error, "format_message") or not hasattr(error, "show"):  # click's own usage errors have both
+        if not hasattr(error, "format_message") or not hasattr(
+            error, "show"
+        ):  # click's own usage errors have both
             raise
         error.show()
         code = 2

@@ -33,7 +33,11 @@ class Built:
 
 
 def make_plan(
-    config: str | Path, *, output: str | Path | None = None, device: str | None = None, only: str | None = None
+    config: str | Path,
+    *,
+    output: str | Path | None = None,
+    device: str | None = None,
+    only: str | None = None,
 ) -> Plan:
     """Return what a build of `config` would do; nothing is run, torch is not imported.
 
@@ -50,7 +54,9 @@ def make_plan(
     if output is not None:
         path = Path(output).absolute()
         if path.suffix.lower() not in {".html", ".htm"}:
-            raise ManifestError(f"--output: expected a path that ends in .html, got {str(output)!r}; nothing was run.")
+            raise ManifestError(
+                f"--output: expected a path that ends in .html, got {str(output)!r}; nothing was run."
+            )
         plan = replace(plan, output=path)
     if device is not None:
         if device.split(":")[0] not in {"auto", "cpu", "cuda", "mps", "xpu"} or not _index(device):
@@ -181,7 +187,11 @@ def verdict(results: Results) -> str:
 
 def describe(plan: Plan) -> list[str]:
     """Return the plan as lines for people: a line per run, and what it will look at."""
-    lines = [f"{plan.title}", f"  report   {_near(plan.output)}", f"  device   {plan.device}, {plan.precision}"]
+    lines = [
+        f"{plan.title}",
+        f"  report   {_near(plan.output)}",
+        f"  device   {plan.device}, {plan.precision}",
+    ]
     lines.append(f"  dead |a| ≤ {plan.dead:g}, near zero |x| ≤ {plan.near_zero:g}")
     for run in plan.runs:
         count = len(run.images)

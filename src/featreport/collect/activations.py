@@ -66,7 +66,9 @@ class ActivationCollector:
     def observe(self, tap: Tap, module: nn.Module | None, output: Tensor) -> None:
         """Reduce one tensor now: the next in-place op may overwrite it."""
         first, count = self._images
-        layout = self._layouts.of(module, output, count)  # also for layers not wanted: channels pass through them
+        layout = self._layouts.of(
+            module, output, count
+        )  # also for layers not wanted: channels pass through them
         key = (tap.layer, tap.call, tap.output)
         if key in self._dropped or not self.wants(tap.layer):
             return
@@ -109,7 +111,9 @@ class ActivationCollector:
                 f"its number of channels changes from batch to batch ({stream.channels}, then {rows.shape[1]})"
             )
             return False
-        if layout.batch is None or stream.layout.batch is None:  # one batch without an image axis spoils the count
+        if (
+            layout.batch is None or stream.layout.batch is None
+        ):  # one batch without an image axis spoils the count
             stream.layout = Layout(None, stream.layout.channel)
         elif _without_batch(output, layout) != stream.shape:
             stream.varies = True
@@ -123,7 +127,9 @@ class ActivationCollector:
     def value(self) -> tuple[list[Activation], list[tuple[Tap, Layout, ShownMaps]]]:
         """Return every tap's results in the order the network ran, and the maps to show."""
         streams = list(self._streams.values())
-        host = iter(_to_host(tensor for stream in streams for state in stream.states for tensor in state.values()))
+        host = iter(
+            _to_host(tensor for stream in streams for state in stream.states for tensor in state.values())
+        )
         taps = []
         for stream in streams:
             seen = Seen(stream.images if stream.layout.batch is not None else None, stream.positions)

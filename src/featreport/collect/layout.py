@@ -36,7 +36,9 @@ def declared_width(module: nn.Module) -> Width | None:
         return Width(int(module.num_features), last=False)
     if isinstance(module, nn.GroupNorm):
         return Width(int(module.num_channels), last=False)
-    if isinstance(module, nn.LayerNorm):  # LayerNorm2d of torchvision and timm permutes inside: channels come first
+    if isinstance(
+        module, nn.LayerNorm
+    ):  # LayerNorm2d of torchvision and timm permutes inside: channels come first
         return Width(int(module.normalized_shape[-1]), last="2d" not in type(module).__name__.lower())
     if isinstance(module, nn.MultiheadAttention):
         return Width(int(module.embed_dim), last=True)

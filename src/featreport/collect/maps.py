@@ -39,7 +39,7 @@ class ShownMaps:
 
     @property
     def kind(self) -> str | None:
-        """ "maps" `[images, channels, h, w]`, "units" `[images, units]`, None for nothing to show."""
+        """Either "maps" `[images, channels, h, w]`, "units" `[images, units]`, None for nothing to show."""
         return self._kind
 
     @property
@@ -60,7 +60,7 @@ def _as_maps(values: Tensor) -> Tensor:
         for extra in (0, 1):
             side = round((tokens - extra) ** 0.5)
             if side > 1 and side * side == tokens - extra:
-                values = values[:, :, extra:].unflatten(2, (side, side))
+                values = values[:, :, extra:].reshape(*values.shape[:2], side, side)
                 break
         else:
             values = values[:, :, None, :]

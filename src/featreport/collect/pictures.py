@@ -16,7 +16,9 @@ from featreport.images.pictures import encode
 from featreport.images.sprites import kernel_sprite, sprite_of_maps, strip_of_units
 from featreport.results.schema import FeatureMaps, Kernels
 
-BYTES_PER_PIXEL = 0.5  # of lossless 32-level sprites in base64, measured on MobileNetV2 and ResNet-50 over photos
+BYTES_PER_PIXEL = (
+    0.5  # of lossless 32-level sprites in base64, measured on MobileNetV2 and ResNet-50 over photos
+)
 TILES = (48, 40, 32, 24, 16)
 GAP = 1
 UNIT_COLUMNS = 64

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from featreport.collect.weights import measure_buffers, measure_weights
 from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, StatisticsError
 from featreport.images.batches import ImageBatches
 from featreport.plan.types import Plan, RunPlan
-from featreport.results.schema import Images, Load, Run, RunFailure, Unmeasured
+from featreport.results.schema import ImageFile, Images, Load, Run, RunFailure, Unmeasured
 from featreport.sources import build_model
 from featreport.statistics import Settings
 
@@ -63,7 +62,9 @@ class _Pass:
     altered: list[str]
 
 
-def execute_run(plan: Plan, run: RunPlan, device: torch.device, budget: int, images_done: ImagesDone) -> Outcome:
+def execute_run(
+    plan: Plan, run: RunPlan, device: torch.device, budget: int, images_done: ImagesDone
+) -> Outcome:
     """Measure one run; a failure is an outcome too, never an exception."""
     job = _Job(plan, run, device, budget, images_done)
     load: Load | None = None
@@ -79,7 +80,12 @@ def execute_run(plan: Plan, run: RunPlan, device: torch.device, budget: int, ima
         failure = RunFailure(stage=error.stage, message=error.message, hint=error.hint)
         failed = list(error.failed) if isinstance(error, ImagesError) else []
         blank = _blank(job).model_copy(
-            update={"status": "failed", "error": failure, "load": load, "images": Images(count=0, failed=failed)}
+            update={
+                "status": "failed",
+                "error": failure,
+                "load": load,
+                "images": Images(count=0, failed=failed),
+            }
         )
         return Outcome(blank, {})
 
@@ -165,7 +171,9 @@ def _one_size(job: _Job, model: nn.Module, size: int) -> _Pass:
         run.images, run.transform, name, batch_size=size, shown=plan.shown_images, pin=on_accelerator
     )
     before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    files, pictures, count = [], {}, 0
+    files: list[ImageFile] = []
+    pictures: dict[str, str] = {}
+    count = 0
     with torch.inference_mode(), taps.attached():
         for batch in batches:
             inputs = batch.tensor.to(job.device, DTYPES[plan.precision], non_blocking=on_accelerator)
@@ -214,8 +222,12 @@ def _forward(model: nn.Module, inputs: Tensor) -> None:
     except Exception as error:
         shape = list(inputs.shape)
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        hint = "lower batch_size" if out_of_memory(error) else (
-            "check that `transform` (size, color, mean) is what the network was trained with, and its `args`"
+        hint = (
+            "lower batch_size"
+            if out_of_memory(error)
+            else (
+                "check that `transform` (size, color, mean) is what the network was trained with, and its `args`"
+            )
         )
         raise ForwardError(f"on a batch of shape {shape}: {type(error).__name__}: {text}", hint) from error
 
@@ -241,18 +253,17 @@ def _guarded(collector: ActivationCollector) -> Callable[[Tap, nn.Module | None,
 
 def _unmeasured(model: nn.Module, done: _Pass) -> list[Unmeasured]:
     """Every leaf that was never called, and every output that could not be measured, with the reason."""
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}
     for name, module in model.named_modules():
         layer = name or ROOT
         if layer in done.taps.called or next(module.children(), None) is not None:
             continue
         if done.collector.wants(layer):
-            found[layer] = "never called in the forward pass" + (
-                " (its parameters may be used by the module around it)" if any(True for _ in module.parameters()) else ""
-            )
-    for place, reason in {**done.taps.skipped, **done.collector.skipped}.items():
-        if done.collector.wants(place.split(" output ")[0]):
-            found[place] = reason
+            owns = next(module.parameters(), None) is not None
+            used = " (its parameters may be used by the module around it)" if owns else ""
+            found[layer] = f"never called in the forward pass{used}"
+    skipped = done.taps.skipped | done.collector.skipped
+    found |= {
+        place: why for place, why in skipped.items() if done.collector.wants(place.split(" output ")[0])
+    }
     return [Unmeasured(layer=layer, reason=reason) for layer, reason in found.items()]
-
-

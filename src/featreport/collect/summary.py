@@ -30,53 +30,43 @@ def summarise(activations: Sequence[Activation], weights: Sequence[Weight]) -> S
         zero_weights=zeros,
         zero_fraction=zeros / elements if elements else None,
         dead_filters=sum(len(weight.dead) for weight in matrices),
-        nonfinite=sum(item.nonfinite for item in (*activations, *weights)),
+        nonfinite=sum(tap.nonfinite for tap in activations) + sum(weight.nonfinite for weight in weights),
         constant_channels=sum(len(tap.constant) for tap in activations),
     )
 
 
 def definitions(settings: Settings) -> list[Definition]:
     """Every number of the report in one sentence, with the thresholds used."""
-    found = [Definition(metric=s.metric, label=s.label, sentence=s.sentence()) for s in all_statistics(settings)]
-    texts = [
-        (
-            "summary.dead_fraction",
-            "dead channels of a run",
+    found = [
+        Definition(metric=s.metric, label=s.label, sentence=s.sentence()) for s in all_statistics(settings)
+    ]
+    near = f"{settings.near_zero:g}"
+    texts = {
+        ("summary.dead_fraction", "dead channels of a run"): (
             "Dead channels at rectifier outputs (ReLU, ReLU6, thresholds) of all channels there, each tap once; "
-            "none where the network has no rectifier. The mean over layers (macro) stands beside it.",
+            "none where the network has no rectifier. The mean over layers (macro) stands beside it."
         ),
-        (
-            "fired_images",
-            "fires on",
+        ("fired_images", "fires on"): (
             "On how many of the images the channel exceeds the dead threshold anywhere. No firing in N images bounds "
-            "the firing rate at 1 − 0.05^(1/N) with 95 % confidence.",
+            "the firing rate at 1 − 0.05^(1/N) with 95 % confidence."
         ),
-        (
-            "weights.std",
-            "weights: mean ± std",
+        ("weights.std", "weights: mean ± std"): (
             "Over all elements of the tensor; std with ddof = 1, none for a single element. Buffers (BN running "
-            "statistics, counters) are listed apart and are not weights.",
+            "statistics, counters) are listed apart and are not weights."
         ),
-        (
-            "weights.near_zero_fraction",
-            "weights near zero",
-            f"Share of |w| ≤ {settings.near_zero:g}; zero: exactly 0 (pruned). A run's share is over its conv and "
-            "linear weights; biases, norms and embeddings are apart.",
+        ("weights.near_zero_fraction", "weights near zero"): (
+            f"Share of |w| ≤ {near}; zero: exactly 0 (pruned). A run's share is over its conv and linear weights; "
+            "biases, norms and embeddings are apart."
         ),
-        (
-            "weights.relative_near_zero_fraction",
-            "weights near zero for their tensor",
-            "Share of |w| ≤ 0.01 · std of the tensor; a Gaussian has 0.8 %.",
+        ("weights.relative_near_zero_fraction", "weights near zero for their tensor"): (
+            "Share of |w| ≤ 0.01 · std of the tensor; a Gaussian has 0.8 %."
         ),
-        (
-            "weights.dead",
-            "dead filters",
-            f"Output channels of a conv, transposed-conv or linear weight with max |w| ≤ {settings.near_zero:g}.",
+        ("weights.dead", "dead filters"): (
+            f"Output channels of a conv, transposed-conv or linear weight with max |w| ≤ {near}."
         ),
         (
             "weights.histogram",
             "weight histogram",
-            "50 equal bins from the least to the greatest finite value.",
-        ),
-    ]
-    return found + [Definition(metric=m, label=label, sentence=text) for m, label, text in texts]
+        ): "50 equal bins from the least to the greatest finite value.",
+    }
+    return found + [Definition(metric=m, label=label, sentence=text) for (m, label), text in texts.items()]

@@ -17,7 +17,20 @@ ROOT = "(model)"
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
 RECTIFIER_FUNCTIONS = {"relu", "relu6", "threshold"}
 ACTIVATION_FUNCTIONS = (
-    *("relu", "relu6", "threshold", "hardtanh", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu"),
+    *(
+        "relu",
+        "relu6",
+        "threshold",
+        "hardtanh",
+        "leaky_relu",
+        "prelu",
+        "rrelu",
+        "elu",
+        "selu",
+        "celu",
+        "gelu",
+        "silu",
+    ),
     *("mish", "hardswish", "hardsigmoid", "sigmoid", "tanh", "softplus", "softsign", "logsigmoid", "glu"),
 )
 
@@ -61,7 +74,7 @@ def tensors_of(output: object) -> Iterator[tuple[str | None, Tensor]]:
     elif dataclasses.is_dataclass(output) and not isinstance(output, type):
         parts = [(f.name, getattr(output, f.name)) for f in dataclasses.fields(output)]
     elif isinstance(output, tuple) and hasattr(output, "_fields"):
-        parts = list(zip(output._fields, output, strict=True))  # noqa: SLF001 - a named tuple's public name for it
+        parts = list(zip(output._fields, output, strict=True))
     elif isinstance(output, (tuple, list)):
         parts = [(str(index), value) for index, value in enumerate(output)]
     else:
@@ -157,9 +170,13 @@ class Taps:
             empty = False
             place = layer if name is None else f"{layer} output {name}"
             if tensor.is_quantized or tensor.layout != torch.strided:
-                self.skipped[place] = f"its output is a {'quantized' if tensor.is_quantized else 'sparse'} tensor"
+                self.skipped[place] = (
+                    f"its output is a {'quantized' if tensor.is_quantized else 'sparse'} tensor"
+                )
             elif not tensor.is_floating_point():
-                self.skipped[place] = f"its output is not floating point ({str(tensor.dtype).removeprefix('torch.')})"
+                self.skipped[place] = (
+                    f"its output is not floating point ({str(tensor.dtype).removeprefix('torch.')})"
+                )
             elif tensor.numel() == 0:
                 self.skipped.setdefault(place, "its output was empty")
             else:

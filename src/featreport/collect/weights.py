@@ -35,7 +35,9 @@ def _kind(module: nn.Module, name: str, tensor: Tensor) -> Kind:
         return "embedding"
     if "bias" in name:
         return "bias"
-    layer = isinstance(module, (_ConvNd, nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase))
+    layer = isinstance(
+        module, (_ConvNd, nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
+    )
     return "weight" if tensor.ndim > 1 and (layer or "weight" in name) else "other"
 
 
@@ -45,8 +47,9 @@ def _rows(module: nn.Module, kind: Kind, tensor: Tensor) -> Tensor | None:
         return None
     if isinstance(module, _ConvTransposeNd):  # [in, out / groups, k, k]
         groups = module.groups
-        split = tensor.unflatten(0, (groups, tensor.shape[0] // groups))
-        return split.transpose(1, 2).flatten(0, 1).flatten(1)
+        split = tensor.reshape(groups, tensor.shape[0] // groups, *tensor.shape[1:])
+        rows: Tensor = split.transpose(1, 2).flatten(0, 1).flatten(1)
+        return rows
     return tensor.flatten(1)
 
 
@@ -55,7 +58,11 @@ def _moments(values: Tensor) -> tuple[float | None, float | None, float | None, 
     if values.numel() == 0:
         return None, None, None, None
     mean = float(values.mean())
-    std = float(torch.linalg.vector_norm(values - mean) / (values.numel() - 1) ** 0.5) if values.numel() > 1 else None
+    std = (
+        float(torch.linalg.vector_norm(values - mean) / (values.numel() - 1) ** 0.5)
+        if values.numel() > 1
+        else None
+    )
     return mean, std, float(values.min()), float(values.max())
 
 
@@ -65,7 +72,9 @@ def _histogram(values: Tensor) -> Histogram:
         return Histogram(edges=[], counts=[])
     array = values.numpy()
     low, high = float(array.min()), float(array.max())
-    if high > low and not np.all(np.diff(np.linspace(low, high, BINS + 1)) > 0):  # range of a few units in last place
+    if high > low and not np.all(
+        np.diff(np.linspace(low, high, BINS + 1)) > 0
+    ):  # range of a few units in last place
         high = low
     counts, edges = np.histogram(array, bins=BINS, range=None if high > low else (low - 0.5, low + 0.5))
     return Histogram(edges=edges.tolist(), counts=counts.tolist())
@@ -80,7 +89,8 @@ def measure_weights(model: nn.Module, settings: Settings) -> list[Weight]:
         names.setdefault(id(parameter), []).append(name)
         tensors[id(parameter)] = parameter
     return [
-        _weight(found[0], found[1:], *owners[found[0]], tensors[key].detach(), settings) for key, found in names.items()
+        _weight(found[0], found[1:], *owners[found[0]], tensors[key].detach(), settings)
+        for key, found in names.items()
     ]
 
 
@@ -96,8 +106,9 @@ def _weight(
     zeros = int((flat == 0).sum())
     near = int((magnitude <= settings.near_zero).sum())
     rows = _rows(module, kind, exact)
-    dead = [] if rows is None or rows.shape[1] == 0 else (rows.abs().amax(1) <= settings.near_zero).nonzero().flatten()
-    dead = dead if isinstance(dead, list) else dead.tolist()
+    dead: list[int] = []
+    if rows is not None and rows.shape[1]:
+        dead = (rows.abs().amax(1) <= settings.near_zero).nonzero().flatten().tolist()
     nonfinite = [int(test(flat).sum()) for test in (torch.isnan, torch.isposinf, torch.isneginf)]
     count = flat.numel()
     return Weight(

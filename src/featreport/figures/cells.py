@@ -75,7 +75,10 @@ def lattice(rows: int, columns: int, tile: tuple[float, float], gap: float) -> s
     """Return the path that covers the gaps between the tiles of a sprite; `tile` is (height, width)."""
     height, width = rows * tile[0] + (rows - 1) * gap, columns * tile[1] + (columns - 1) * gap
     across = (f"M0 {row * (tile[0] + gap) - gap:g}h{width:g}v{gap:g}h{-width:g}z" for row in range(1, rows))
-    down = (f"M{column * (tile[1] + gap) - gap:g} 0v{height:g}h{gap:g}v{-height:g}z" for column in range(1, columns))
+    down = (
+        f"M{column * (tile[1] + gap) - gap:g} 0v{height:g}h{gap:g}v{-height:g}z"
+        for column in range(1, columns)
+    )
     return "".join((*across, *down)) if gap > 0 else ""
 
 
@@ -88,6 +91,8 @@ def unit_blocks(indices: Sequence[int], columns: int) -> str:
             previous = index
             continue
         if start >= 0:
-            parts.append(f"M{start % columns} {start // columns}h{previous - start + 1}v1h{start - previous - 1}z")
+            parts.append(
+                f"M{start % columns} {start // columns}h{previous - start + 1}v1h{start - previous - 1}z"
+            )
         start = previous = index
     return "".join(parts)

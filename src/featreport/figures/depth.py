@@ -59,7 +59,9 @@ def depth(points: Sequence[Point], axis: str, hue: str, salt: str) -> Chart:
         top = max(range(count), key=lambda index: shares[index])
         x = (top + 0.5) / count
         side = "left" if x < 0.3 else "right" if x > 0.7 else "center"  # noqa: PLR2004 - thirds of the width
-        text = f"{formats.shorten(points[top].name, 40)}: {formats.part(points[top].parts, points[top].whole)}"
+        text = (
+            f"{formats.shorten(points[top].name, 40)}: {formats.part(points[top].parts, points[top].whole)}"
+        )
         how = {"ha": side, "va": "bottom", "fontsize": 8.5, "color": canvas.INK}
         canvas.label(axes, top + 1, min(shares[top], limit) + limit * 0.03, text, **how)
     table = [("position", axis, "part", "whole", "share")]
@@ -105,7 +107,10 @@ def compare(lines: Sequence[Line], salt: str) -> Chart:
     table = [("run", "position", "layer", "part", "whole", "share")]
     for line in lines:
         points = line.points
-        table += [(line.name, str(i + 1), p.name, str(p.parts), str(p.whole), repr(p.share)) for i, p in enumerate(points)]
+        table += [
+            (line.name, str(i + 1), p.name, str(p.parts), str(p.whole), repr(p.share))
+            for i, p in enumerate(points)
+        ]
     return _chart(figure, settings, table)
 
 
@@ -115,7 +120,9 @@ def _separate_bars(axes: canvas.Axes, shares: Sequence[float], hue: str) -> None
     from matplotlib.path import Path
 
     corners = [
-        [(x + 0.6, 0), (x + 0.6, share), (x + 1.4, share), (x + 1.4, 0), (x + 0.6, 0)] for x, share in enumerate(shares) if share
+        [(x + 0.6, 0), (x + 0.6, share), (x + 1.4, share), (x + 1.4, 0), (x + 0.6, 0)]
+        for x, share in enumerate(shares)
+        if share
     ]
     if corners:
         codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(corners)
@@ -135,4 +142,6 @@ def _chart(figure: canvas.Figure, settings: dict[str, object], table: Sequence[S
     csv.writer(text, lineterminator="\n").writerows([[formats.clean(cell) for cell in row] for row in table])
     width, height = (round(inches * 96) for inches in figure.get_size_inches())
     source = canvas.data_uri(figure, settings)
-    return Chart(source, width, height, "data:text/csv;charset=utf-8," + quote(text.getvalue(), safe=",;:()[] "))
+    return Chart(
+        source, width, height, "data:text/csv;charset=utf-8," + quote(text.getvalue(), safe=",;:()[] ")
+    )

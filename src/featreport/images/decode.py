@@ -101,7 +101,8 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 _CUT_OFF = re.compile(
-    r"truncat|incomplete|not enough image data|unexpected end|EOF|Missing dimensions|no more images|create decoder object",
+    r"truncat|incomplete|not enough image data|unexpected end|EOF"
+    r"|Missing dimensions|no more images|create decoder object",  # what the plugins say
     re.IGNORECASE,
 )
 

@@ -93,7 +93,9 @@ def _dead_layers(run: Run) -> Iterator[Finding]:
     names = ", ".join(tap_name(tap) for tap in whole[:3])
     more = f" and {len(whole) - 3} more" if len(whole) > 3 else ""  # noqa: PLR2004 - three names make a sentence
     layers = formats.plural(len(whole), "rectifier layer")
-    text = f"{layers} {'is' if len(whole) == 1 else 'are'} entirely {evidence(run.images.count)}: {names}{more}."
+    text = (
+        f"{layers} {'is' if len(whole) == 1 else 'are'} entirely {evidence(run.images.count)}: {names}{more}."
+    )
     yield Finding("fail", text, tap_target(run, whole[0]), 2, len(whole))
 
 
@@ -118,7 +120,9 @@ def _load(run: Run) -> Iterator[Finding]:
         (len(load.mismatched), "of another shape"),
     ]
     lost = [f"{formats.plural(count, 'tensor')} {what}" for count, what in partial if count]
-    rest = [f"{formats.plural(len(load.unexpected), 'tensor')} of the file not used"] if load.unexpected else []
+    rest = (
+        [f"{formats.plural(len(load.unexpected), 'tensor')} of the file not used"] if load.unexpected else []
+    )
     if load.prefix:
         rest.append(f"prefix “{formats.shorten(load.prefix, 30)}” removed from the names")
     if lost:

@@ -13,7 +13,17 @@ from featreport.report.page import Failure, FindingLine, Page, RunPage
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Results, Run
 
-_RESERVED = ("verdict", "runs", "comparison", "details", "method", "main", "hatch", "grey", "featreport-results")
+_RESERVED = (
+    "verdict",
+    "runs",
+    "comparison",
+    "details",
+    "method",
+    "main",
+    "hatch",
+    "grey",
+    "featreport-results",
+)
 
 
 def assemble(results: Results) -> Page:

@@ -10,9 +10,34 @@ from html.parser import HTMLParser
 from featreport.errors import OutputError
 from featreport.report import formats
 
-_LINKS = {"src", "href", "xlink:href", "action", "formaction", "poster", "srcset", "data", "background", "ping", "cite", "manifest"}
+_LINKS = {
+    "src",
+    "href",
+    "xlink:href",
+    "action",
+    "formaction",
+    "poster",
+    "srcset",
+    "data",
+    "background",
+    "ping",
+    "cite",
+    "manifest",
+}
 _PAINT = {"fill", "stroke", "filter", "mask", "clip-path", "marker-start", "marker-mid", "marker-end"}
-_FORBIDDEN = {"link", "iframe", "frame", "object", "embed", "base", "form", "foreignobject", "audio", "video", "applet"}
+_FORBIDDEN = {
+    "link",
+    "iframe",
+    "frame",
+    "object",
+    "embed",
+    "base",
+    "form",
+    "foreignobject",
+    "audio",
+    "video",
+    "applet",
+}
 _URL = re.compile(r"url\(\s*['\"]?([^'\")]*)", re.IGNORECASE)
 _EMBEDDED = ("data:image/", "data:text/csv")
 

@@ -51,7 +51,9 @@ def _sentence(shown: Load) -> str:
     if shown.format == "random":
         return "Nothing was loaded: the network has its seeded initial values."
     parts = [f"{formats.plural(shown.matched, 'tensor')} matched by name and shape"]
-    parts.append(f"{formats.integer(len(shown.missing))} missing, {formats.integer(len(shown.unexpected))} unexpected")
+    parts.append(
+        f"{formats.integer(len(shown.missing))} missing, {formats.integer(len(shown.unexpected))} unexpected"
+    )
     parts.append(f"{formats.integer(len(shown.mismatched))} of another shape")
     if shown.prefix:
         parts.append(f"prefix “{shown.prefix}” removed")
@@ -64,7 +66,11 @@ def _sentence(shown: Load) -> str:
 def images(run: Run, anchor: str, shelf: Shelf) -> ImageList:
     """Return the list of images of a run with their thumbnails."""
     shown = run.images
-    used = f"{formats.plural(shown.count, 'image')} used" if run.status == "ok" else formats.plural(shown.count, "image")
+    used = (
+        f"{formats.plural(shown.count, 'image')} used"
+        if run.status == "ok"
+        else formats.plural(shown.count, "image")
+    )
     sentence = f"{used}, {formats.integer(len(shown.failed))} could not be." if shown.failed else f"{used}."
     items = []
     for file in shown.files[:_THUMBNAILS]:
@@ -102,7 +108,9 @@ def method(results: Results) -> Method:
         Fact("Dead", f"max |a| ≤ {formats.number(results.thresholds.dead)} over all images and positions"),
         Fact("Near zero", f"|value| ≤ {formats.number(results.thresholds.near_zero)}"),
     )
-    counts = sorted({run.images.count for run in results.runs if run.status == "ok" and run.images.count} | {1, 100, 300})
+    counts = sorted(
+        {run.images.count for run in results.runs if run.status == "ok" and run.images.count} | {1, 100, 300}
+    )
     versions = ", ".join(f"{what} {version}" for what, version in made.versions.items())
     provenance = (
         Fact("Versions", versions),
@@ -142,4 +150,6 @@ def _paragraph(results: Results) -> str:
 
 def unmeasured(run: Run, anchor: str, anchors: Anchors) -> tuple[str, tuple[tuple[Name, str], ...]]:
     """Return the place and the rows of what has no numbers."""
-    return anchors.take(anchor, "unmeasured"), tuple((name(entry.layer), entry.reason) for entry in run.unmeasured)
+    return anchors.take(anchor, "unmeasured"), tuple(
+        (name(entry.layer), entry.reason) for entry in run.unmeasured
+    )

@@ -20,12 +20,18 @@ def of_run(run: Run, anchor: str) -> tuple[ChartFigure, ...]:
     if len(silent) >= _FEWEST:
         chart = depth.depth(silent, "rectifier layer", canvas.ORANGE, f"{anchor} dead")
         text = _words(silent, "channels", "silent channels")
-        figures.append(ChartFigure(chart, "Silent channels by depth", text, f"Bar chart. {text}", f"{anchor}-dead.csv"))
+        figures.append(
+            ChartFigure(chart, "Silent channels by depth", text, f"Bar chart. {text}", f"{anchor}-dead.csv")
+        )
     near = _near_zero(run)
     if len(near) >= _FEWEST:
         chart = depth.depth(near, "conv or linear weight", canvas.BLUE, f"{anchor} near-zero")
         text = _words(near, "weights", "weights near zero")
-        figures.append(ChartFigure(chart, "Near-zero weights by depth", text, f"Bar chart. {text}", f"{anchor}-near-zero.csv"))
+        figures.append(
+            ChartFigure(
+                chart, "Near-zero weights by depth", text, f"Bar chart. {text}", f"{anchor}-near-zero.csv"
+            )
+        )
     return tuple(figures)
 
 
@@ -41,7 +47,9 @@ def remark(run: Run) -> str:
 
 def comparison(results: Results) -> ChartFigure | None:
     """Return the chart of all runs together, where at least two have a profile."""
-    lines = [depth.Line(run.id, tuple(points)) for run in results.runs if len(points := _silent(run)) >= _FEWEST]
+    lines = [
+        depth.Line(run.id, tuple(points)) for run in results.runs if len(points := _silent(run)) >= _FEWEST
+    ]
     if len(lines) < _FEWEST or not any(point.parts for line in lines for point in line.points):
         return None
     chart = depth.compare(lines, "comparison")
@@ -51,7 +59,9 @@ def comparison(results: Results) -> ChartFigure | None:
         f"Share of silent channels at each rectifier, from the first to the last. The highest is "
         f"{formats.percent(top.share)} at {formats.shorten(top.name)} of {formats.shorten(worst.name)}."
     )
-    return ChartFigure(chart, "Silent channels by relative depth", text, f"Line chart. {text}", "silent-by-depth.csv")
+    return ChartFigure(
+        chart, "Silent channels by relative depth", text, f"Line chart. {text}", "silent-by-depth.csv"
+    )
 
 
 def _silent(run: Run) -> list[depth.Point]:

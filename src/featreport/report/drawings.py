@@ -48,9 +48,15 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         height=round(HEAD + down, 1),
         sprite=sprite,
         thumbnails=thumbnails,
-        labels=tuple(Label(round(x + width / 2, 1), str(channel), channel in dead) for channel, x in columns_at),
+        labels=tuple(
+            Label(round(x + width / 2, 1), str(channel), channel in dead) for channel, x in columns_at
+        ),
         gaps=lattice(rows, columns, (TILE, round(width, 3)), round(gap, 3)),
-        hatched=tuple(Placed(round(x, 1), HEAD, round(width, 1), round(down, 1)) for channel, x in columns_at if channel in dead),
+        hatched=tuple(
+            Placed(round(x, 1), HEAD, round(width, 1), round(down, 1))
+            for channel, x in columns_at
+            if channel in dead
+        ),
         units="",
         unit_grids=(),
         cell=0,
@@ -123,10 +129,14 @@ def _title(shown: FeatureMaps) -> Name:
 def _caption(shown: FeatureMaps, tap: Activation | None, silent: list[int]) -> str:
     images = formats.plural(len(shown.images), "image")
     if shown.kind == "units":
-        parts = [f"All {formats.plural(len(shown.channels), 'unit')}, {images}: one cell per unit, in order, row by row."]
+        parts = [
+            f"All {formats.plural(len(shown.channels), 'unit')}, {images}: one cell per unit, in order, row by row."
+        ]
     else:
         whole = f" of {formats.integer(tap.channels)}" if tap else ""
-        parts = [f"{formats.plural(len(shown.channels), 'channel')}{whole}, {images}, one scale for the whole layer."]
+        parts = [
+            f"{formats.plural(len(shown.channels), 'channel')}{whole}, {images}, one scale for the whole layer."
+        ]
     if silent and tap:
         noun = "unit" if shown.kind == "units" else "channel"
         over = "on this image" if tap.images == 1 else f"on all {formats.integer(tap.images)} images"

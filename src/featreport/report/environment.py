@@ -34,7 +34,9 @@ def templates_folder() -> Path:
     for folder in (inside, beside):
         if (folder / "report.html.jinja").is_file():
             return folder
-    raise OutputError(f"the page's templates are missing: neither {inside} nor {beside} holds report.html.jinja")
+    raise OutputError(
+        f"the page's templates are missing: neither {inside} nor {beside} holds report.html.jinja"
+    )
 
 
 @lru_cache(maxsize=1)

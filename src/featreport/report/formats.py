@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 NONE = "–"
 MINUS = "−"
 NBSP = "\u00a0"
-_UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 _BREAKS = re.compile(r"(?<=[._/\-])(?=[^._/\-])")
 _FIRST_SCIENTIFIC = 1e-4
 _LAST_PLAIN = 1e6

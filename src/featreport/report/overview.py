@@ -40,7 +40,9 @@ def row(run: Run, href: str, level: Level) -> OverviewRow:
         level=level,
         status="failed" if run.status == "failed" else _WORDS[level],
         dead=dead,
-        dead_parts=formats.part(summary.dead_channels, summary.channels) if summary and summary.channels else "",
+        dead_parts=formats.part(summary.dead_channels, summary.channels)
+        if summary and summary.channels
+        else "",
         strip=strip,
         strip_width=width,
         strip_alt=_strip_alt(run),
@@ -63,7 +65,8 @@ def _strip(run: Run) -> tuple[tuple[StripCell, ...], float]:
         return (), 0
     step = min(STRIP_CELL, STRIP / len(taps))
     cells = tuple(
-        StripCell(round(place * step, 2), formats.heat(tap.dead_fraction), _layer_words(tap)) for place, tap in enumerate(taps)
+        StripCell(round(place * step, 2), formats.heat(tap.dead_fraction), _layer_words(tap))
+        for place, tap in enumerate(taps)
     )
     return cells, round(step * len(taps), 2)
 
@@ -105,4 +108,9 @@ def _compare(tap: Activation | None) -> CompareCell:
     if tap is None:
         return CompareCell(formats.NONE, "", 0, "")
     parts = formats.part(len(tap.dead), tap.channels)
-    return CompareCell(formats.percent(tap.dead_fraction), parts, formats.heat(tap.dead_fraction), formats.exact(tap.dead_fraction))
+    return CompareCell(
+        formats.percent(tap.dead_fraction),
+        parts,
+        formats.heat(tap.dead_fraction),
+        formats.exact(tap.dead_fraction),
+    )

@@ -12,7 +12,11 @@ from featreport.results.schema import Activation, Buffer, Run, Weight
 
 _MOMENTS = ("mean", "std", "min", "max")
 _GROUPS = (
-    ("Weights", ("weight",), "Weights of convolutions and linear layers: the near-zero headline counts these."),
+    (
+        "Weights",
+        ("weight",),
+        "Weights of convolutions and linear layers: the near-zero headline counts these.",
+    ),
     ("Biases, norms, embeddings", ("bias", "norm", "embedding", "other"), "Parameters outside the headline."),
 )
 
@@ -36,11 +40,19 @@ def count(metric: str, value: int | None) -> Cell:
 def taps(run: Run, anchor: str, anchors: Anchors) -> tuple[TapRow, ...]:
     """Return the rows of the table of taps, in the order of the model."""
     places = _places([[getattr(tap, metric) for metric in _MOMENTS] for tap in run.activations])
-    return tuple(_tap(tap, places, anchors.take(anchor, tap.layer, tap.call, tap.output or "")) for tap in run.activations)
+    return tuple(
+        _tap(tap, places, anchors.take(anchor, tap.layer, tap.call, tap.output or ""))
+        for tap in run.activations
+    )
 
 
 def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
-    dead = Cell("dead_fraction", formats.exact(tap.dead_fraction), _of(tap.dead, tap.channels), formats.heat(tap.dead_fraction))
+    dead = Cell(
+        "dead_fraction",
+        formats.exact(tap.dead_fraction),
+        _of(tap.dead, tap.channels),
+        formats.heat(tap.dead_fraction),
+    )
     constant = Cell("constant_channels", str(len(tap.constant)), formats.integer(len(tap.constant)))
     return TapRow(
         anchor=anchor,

@@ -50,7 +50,9 @@ def decode(text: str, where: str) -> Results:
         reader = _ReportReader()
         reader.feed(text)
         if reader.payload is None:
-            raise ResultsError(f"{where}: neither results JSON nor a featreport report (it holds no embedded results)")
+            raise ResultsError(
+                f"{where}: neither results JSON nor a featreport report (it holds no embedded results)"
+            )
         fields = _parse("".join(reader.payload), where)
         fields["pictures"] = reader.pictures
     else:
@@ -66,7 +68,9 @@ def decode(text: str, where: str) -> Results:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ResultsError(f"{where}: {place}: {first['msg']} ({error.error_count()} faults in all)") from error
+        raise ResultsError(
+            f"{where}: {place}: {first['msg']} ({error.error_count()} faults in all)"
+        ) from error
 
 
 def _compact(value: Any) -> str:

@@ -6,17 +6,18 @@ A fraction stands beside its parts. Field meanings: the definitions travel in `R
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import math
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-FORMAT = "featreport/results"
-VERSION = 1
+FORMAT: Final = "featreport/results"
+VERSION: Final = 1
 Stage = Literal["source", "checkpoint", "images", "forward", "statistics"]
 
 
 def _finite(value: float) -> float:
-    if value != value or value in {float("inf"), float("-inf")}:
+    if not math.isfinite(value):
         raise ValueError("numbers in results are finite; what has no value is null")
     return value
 
@@ -69,7 +70,9 @@ class Activation(Frozen):
     dead: list[int]
     dead_fraction: Number | None
     constant: list[int]
-    fired_images: list[int] | None  # per channel: on how many images it fires; None where no axis is the batch
+    fired_images: (
+        list[int] | None
+    )  # per channel: on how many images it fires; None where no axis is the batch
     histogram: Histogram
 
 
@@ -289,8 +292,11 @@ class Provenance(Frozen):
 
 
 class Results(Frozen):
-    """The whole build. `pictures` are data: URIs by content key; a report's embedded copy leaves them out, because
-    the page itself holds each of them once."""
+    """The whole build.
+
+    `pictures` are data: URIs by content key; a report's embedded copy leaves them out, because the page itself holds
+    each of them once.
+    """
 
     format: Literal["featreport/results"] = FORMAT
     version: Literal[1] = VERSION

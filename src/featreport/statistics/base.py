@@ -97,5 +97,5 @@ def number(value: float) -> float | None:
 
 
 def share(part: int, whole: int) -> float | None:
-    """part / whole, None of nothing."""
+    """Part / whole, None of nothing."""
     return part / whole if whole else None

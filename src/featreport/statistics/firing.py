@@ -18,27 +18,27 @@ class Firing(Statistic):
     metric = "dead_fraction"
     label = "dead"
 
-    def sentence(self) -> str:  # noqa: D102
+    def sentence(self) -> str:
         return (
             f"A channel is dead when |a| ≤ {self.settings.dead:g} at every position of every image "
             "(a non-finite value is not ≤ anything, so such a channel is not dead); the share is dead channels "
             "of all channels. At a rectifier's output: it never fires on these images."
         )
 
-    def start(self, channels: int, device: torch.device) -> State:  # noqa: D102
+    def start(self, channels: int, device: torch.device) -> State:
         return {"fired": zeros(channels, device)}
 
-    def update(self, state: State, block: Block) -> None:  # noqa: D102
+    def update(self, state: State, block: Block) -> None:
         loud = torch.maximum(block.high.abs(), block.low.abs()).to(block.precise)
         fired = loud > self.settings.dead  # a row without a finite value is ±inf here and counts as firing
         if block.finite is not None:
             fired = fired | (block.finite_count < block.values.shape[2])
         state["fired"][block.channels] += fired.sum(0)
 
-    def merge(self, into: State, other: State) -> None:  # noqa: D102
+    def merge(self, into: State, other: State) -> None:
         into["fired"] += other["fired"]
 
-    def value(self, state: HostState, seen: Seen) -> dict[str, Any]:  # noqa: D102
+    def value(self, state: HostState, seen: Seen) -> dict[str, Any]:
         fired = state["fired"]
         dead = np.flatnonzero(fired == 0).tolist() if seen.positions else []
         return {

@@ -30,16 +30,16 @@ class HistogramOfValues(Statistic):
     metric = "histogram"
     label = "histogram"
 
-    def sentence(self) -> str:  # noqa: D102
+    def sentence(self) -> str:
         return (
             f"Counts of all finite values in at most {MOST_BINS} equal bins [edge, next edge) whose width is a power "
             "of two, so that 0 is always an edge."
         )
 
-    def start(self, channels: int, device: torch.device) -> State:  # noqa: ARG002, D102
+    def start(self, channels: int, device: torch.device) -> State:  # noqa: ARG002
         return {"cells": zeros(CELLS, device)}
 
-    def update(self, state: State, block: Block) -> None:  # noqa: D102
+    def update(self, state: State, block: Block) -> None:
         values = block.values if block.values.dtype == torch.float32 else block.values.float()
         if block.finite is not None:
             values = torch.where(block.finite, values, float("nan"))  # NaN has cells of its own
@@ -52,10 +52,10 @@ class HistogramOfValues(Statistic):
         else:  # bincount would wait for the device
             cells.index_add_(0, cell, torch.ones_like(cell, dtype=cells.dtype))
 
-    def merge(self, into: State, other: State) -> None:  # noqa: D102
+    def merge(self, into: State, other: State) -> None:
         into["cells"] += other["cells"]
 
-    def value(self, state: HostState, seen: Seen) -> dict[str, Any]:  # noqa: ARG002, D102
+    def value(self, state: HostState, seen: Seen) -> dict[str, Any]:  # noqa: ARG002
         edges, counts = rebin(state["cells"])
         return {"histogram": {"edges": edges.tolist(), "counts": counts.tolist()}}
 
@@ -68,13 +68,15 @@ def _lower_borders() -> NDArray[np.float64]:
         single = (magnitude.astype(np.uint32) << np.uint32(DROPPED)).view(np.float32).astype(np.float64)
         upper = ((magnitude + 1).astype(np.uint32) << np.uint32(DROPPED)).view(np.float32).astype(np.float64)
     inside = np.isfinite(single)
-    return np.where(inside, np.where(cell >= 0, single, -np.where(np.isfinite(upper), upper, 2.0**128)), np.nan)
+    return np.where(
+        inside, np.where(cell >= 0, single, -np.where(np.isfinite(upper), upper, 2.0**128)), np.nan
+    )
 
 
 BORDERS = _lower_borders()
 
 
-def rebin(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def rebin(cells: NDArray[np.float64]) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
     """Add the cells up to at most 64 equal bins that span what was seen; both arrays empty for no finite value."""
     used = np.flatnonzero((cells > 0) & ~np.isnan(BORDERS))
     if used.size == 0:
@@ -88,5 +90,5 @@ def rebin(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.i
     first = int(np.floor(low.min() / width))
     bins = np.floor(low / width).astype(np.int64) - first
     total = np.bincount(bins, weights=counts.astype(np.float64)).astype(np.int64)
-    edges = (np.arange(total.size + 1) + first) * width
+    edges = (np.arange(total.size + 1, dtype=np.float64) + first) * width
     return edges, total

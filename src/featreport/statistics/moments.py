@@ -18,13 +18,13 @@ class Moments(Statistic):
     metric = "mean"
     label = "mean ± std"
 
-    def sentence(self) -> str:  # noqa: D102
+    def sentence(self) -> str:
         return "Mean and population standard deviation over all images and positions, of finite values only."
 
-    def start(self, channels: int, device: torch.device) -> State:  # noqa: D102
+    def start(self, channels: int, device: torch.device) -> State:
         return {name: zeros(channels, device) for name in ("count", "mean", "spread")}
 
-    def update(self, state: State, block: Block) -> None:  # noqa: D102
+    def update(self, state: State, block: Block) -> None:
         rows = block.finite_count  # [n, c]
         safe = rows.clamp(min=1.0)
         offset = block.shifted_sum / safe
@@ -38,7 +38,7 @@ class Moments(Statistic):
         part = {name: tensor[block.channels] for name, tensor in state.items()}  # views: written in place
         self.merge(part, {"count": count, "mean": centre, "spread": spread})
 
-    def merge(self, into: State, other: State) -> None:  # noqa: D102
+    def merge(self, into: State, other: State) -> None:
         total = into["count"] + other["count"]
         gap = other["mean"] - into["mean"]
         weight = other["count"] / total.clamp(min=1.0)
@@ -46,7 +46,7 @@ class Moments(Statistic):
         into["mean"] += gap * weight
         into["count"].copy_(total)
 
-    def value(self, state: HostState, seen: Seen) -> dict[str, Any]:  # noqa: ARG002, D102
+    def value(self, state: HostState, seen: Seen) -> dict[str, Any]:  # noqa: ARG002
         count = state["count"].sum()
         if count == 0:
             return {"mean": None, "std": None}

@@ -17,13 +17,13 @@ class NonFinite(Statistic):
     metric = "nonfinite"
     label = "non-finite"
 
-    def sentence(self) -> str:  # noqa: D102
+    def sentence(self) -> str:
         return "Count of NaN, +Inf and −Inf; they are left out of moments, extrema and histograms."
 
-    def start(self, channels: int, device: torch.device) -> State:  # noqa: D102
+    def start(self, channels: int, device: torch.device) -> State:
         return {name: zeros(channels, device) for name in ("nan", "posinf", "neginf")}
 
-    def update(self, state: State, block: Block) -> None:  # noqa: D102
+    def update(self, state: State, block: Block) -> None:
         if block.finite is None:
             return
         values, part = block.values, block.channels
@@ -31,10 +31,10 @@ class NonFinite(Statistic):
         state["posinf"][part] += torch.isposinf(values).sum((0, 2))
         state["neginf"][part] += torch.isneginf(values).sum((0, 2))
 
-    def merge(self, into: State, other: State) -> None:  # noqa: D102
-        for name, tensor in into.items():
-            tensor += other[name]
+    def merge(self, into: State, other: State) -> None:
+        for name in into:
+            into[name].add_(other[name])
 
-    def value(self, state: HostState, seen: Seen) -> dict[str, Any]:  # noqa: ARG002, D102
+    def value(self, state: HostState, seen: Seen) -> dict[str, Any]:  # noqa: ARG002
         counts = {name: int(state[name].sum()) for name in ("nan", "posinf", "neginf")}
         return {"nonfinite": sum(counts.values()), **counts}
