@@ -62,10 +62,10 @@ def activation(
     fields = {
         "layer": layer, "call": 0, "module": "ReLU" if rectifier else "Conv2d", "rectifier": rectifier,
         "shape": [channels, 20, 20], "channel_axis": 0, "channels": channels, "images": 16, "count": values.size,
-        "mean": float(values.mean()), "std": float(values.std()), "min": float(values.min()), "max": float(values.max()),
-        "zeros": zeros, "zero_fraction": zeros / values.size, "near_zeros": near, "near_zero_fraction": near / values.size,
-        "nonfinite": 0, "nan": 0, "posinf": 0, "neginf": 0, "dead": dead, "dead_fraction": len(dead) / channels,
-        "constant": [], "fired_images": fired if rectifier else None, "histogram": histogram(values),
+        "mean": float(values.mean()), "std": float(values.std()), "min": float(values.min()),
+        "max": float(values.max()), "zeros": zeros, "zero_fraction": zeros / values.size, "near_zeros": near,
+        "near_zero_fraction": near / values.size, "nonfinite": 0, "nan": 0, "posinf": 0, "neginf": 0, "dead": dead,
+        "dead_fraction": len(dead) / channels, "constant": [], "fired_images": fired if rectifier else None, "histogram": histogram(values),
     }  # fmt: skip
     return Activation(**{**fields, **more})
 
@@ -136,7 +136,8 @@ def run(
         taps.append(activation(f"features.{index * 3 + 2}", channels, index + seed, dead=silent))
         weights.append(weight(f"{layer}.weight", [channels, 3, 3, 3], index + seed))
         weights.append(weight(f"{layer}.bias", [channels], index + seed, "bias"))
-        buffers.append(Buffer(name=f"features.{index * 3 + 1}.running_mean", module="BatchNorm2d", dtype="float32",
+        statistic = f"features.{index * 3 + 1}.running_mean"
+        buffers.append(Buffer(name=statistic, module="BatchNorm2d", dtype="float32",
                               shape=[channels], count=channels, mean=0.1, std=1.0, min=-2.0, max=2.0, nonfinite=0))  # fmt: skip
         side = max(4, 40 >> index)
         tiles = noise.integers(0, 255, (4, 12, side, side), np.uint8)
@@ -150,23 +151,24 @@ def run(
                 ] = tiles[r, c]
         key, source = picture(sheet)
         pictures[key] = source
-        maps.append(FeatureMaps(layer=f"features.{index * 3 + 2}", call=0, kind="maps", picture=key, images=[0, 1, 2, 3],
-                                channels=list(range(12)), tile=[side, side], gap=GAP, low=0.0, high=4.1))  # fmt: skip
+        maps.append(FeatureMaps(layer=f"features.{index * 3 + 2}", call=0, kind="maps", picture=key,
+                                images=[0, 1, 2, 3], channels=list(range(12)), tile=[side, side], gap=GAP, low=0.0, high=4.1))  # fmt: skip
     units = activation("classifier.1", 128, 3 + seed, dead=[3, 4, 5, 6, 70, 127], shape=[128])
     taps.append(units)
     key, source = picture(noise.integers(0, 255, (2 * 2 + GAP, 64), np.uint8))
     pictures[key] = source
-    maps.append(FeatureMaps(layer="classifier.1", call=0, kind="units", picture=key, images=[0, 1], channels=list(range(128)),
-                            tile=[2, 64], gap=GAP, low=0.0, high=2.5))  # fmt: skip
+    maps.append(FeatureMaps(layer="classifier.1", call=0, kind="units", picture=key, images=[0, 1],
+                            channels=list(range(128)), tile=[2, 64], gap=GAP, low=0.0, high=2.5))  # fmt: skip
     key, source = picture(noise.integers(1, 255, (2 * 8 + GAP, 8 * 8 + 7 * GAP, 3), np.uint8), "WEBP")
     pictures[key] = source
     kernels = Kernels(
         name="features.0.weight", picture=key, tile=[8, 8], gap=GAP, columns=8, shown=16, total=16, limit=0.31
     )
     fields = {
-        "id": run_id, "model": model, "checkpoint": checkpoint, "source": "python:net.py:Net", "status": "ok", "load": load(),
-        "images": Images(count=16, files=files), "transform": "resize 256, crop 224, mean 0.485 0.456 0.406",
-        "device": "cpu", "precision": "float32", "batch_size": 16, "parameters": sum(tensor.count for tensor in weights),
+        "id": run_id, "model": model, "checkpoint": checkpoint, "source": "python:net.py:Net", "status": "ok",
+        "load": load(), "images": Images(count=16, files=files),
+        "transform": "resize 256, crop 224, mean 0.485 0.456 0.406", "device": "cpu", "precision": "float32",
+        "batch_size": 16, "parameters": sum(tensor.count for tensor in weights),
         "summary": summary(taps, weights), "activations": taps, "weights": weights, "buffers": buffers, "maps": maps,
         "kernels": kernels,
     }  # fmt: skip
@@ -193,7 +195,7 @@ def results(runs: list[Run], pictures: dict[str, str] | None = None, **more) -> 
             manifest_text="version: 1\ntitle: Which channels are dead?\n", code_run=["python:net.py:Net"],
         ),
         "thresholds": Thresholds(dead=0.0, near_zero=0.001), "max_bytes": 15_000_000,
-        "definitions": [Definition(metric="dead", label="dead channel", sentence="max |a| over all images and positions ≤ 0.")],
+        "definitions": [Definition(metric="dead", label="dead channel", sentence="max |a| ≤ 0.")],
         "runs": runs, "pictures": pictures or {},
     }  # fmt: skip
     return Results(**{**fields, **more})

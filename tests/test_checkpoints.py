@@ -469,9 +469,6 @@ def test_a_safetensors_table_that_names_a_tensor_twice_is_refused(tmp_path: Path
 EMPTY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
 
 
-EMPTY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
-
-
 def test_a_safetensors_table_of_absurd_size_is_refused_quickly(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     table = json.dumps(

@@ -233,3 +233,13 @@ def test_every_statistic_says_what_it_means_with_its_threshold() -> None:
     assert all(text.strip().endswith(".") for text in sentences.values())
     assert "0.125" in sentences["dead_fraction"]
     assert "0.0625" in sentences["near_zero_fraction"]
+
+
+def test_negative_zero_is_zero_in_every_number() -> None:
+    values = torch.tensor([[[-0.0, 0.0, 1.0, -1.0]]])
+    for data in (values, torch.cat([values, torch.full((1, 1, 4), float("nan"))], dim=2)):
+        got = measure(data)
+        assert got["zeros"] == 2
+        edges, counts = got["histogram"]["edges"], got["histogram"]["counts"]
+        assert counts[edges.index(0.0)] == 2
+        assert sum(counts) == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -13,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from featreport import __version__, pipeline
-from featreport.errors import FeatreportError, ManifestError
+from featreport.errors import FeatreportError, ManifestError, OutputError
 
 app = typer.Typer(
     add_completion=False,
@@ -25,7 +26,7 @@ app = typer.Typer(
 INTERRUPTED, TERMINATED = 130, 143
 
 
-class _Terminated(KeyboardInterrupt):
+class _Terminated(BaseException):  # not an interrupt: the command line would make that an Abort
     """SIGTERM."""
 
 
@@ -147,9 +148,13 @@ def main() -> NoReturn:
         raise _Terminated
 
     signal.signal(signal.SIGTERM, terminate)
+    sys.exit(_code())
+
+
+def _code() -> int:
+    """Run the command; return its exit code. Every expected error is a message, a bug keeps its traceback."""
     try:
-        app(standalone_mode=False)
-        code = 0
+        code = app(standalone_mode=False)
     except typer.Exit as done:
         code = done.exit_code
     except FeatreportError as error:
@@ -161,11 +166,17 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted; the report was not changed", file=sys.stderr)
         code = INTERRUPTED
-    except Exception as error:
-        if not hasattr(error, "format_message") or not hasattr(
-            error, "show"
-        ):  # click's own usage errors have both
-            raise
-        error.show()
-        code = 2
-    sys.exit(code)
+    except BrokenPipeError:  # whoever read our output has gone
+        sys.stdout = None
+        code = OutputError.exit_code
+    except Exception as error:  # noqa: BLE001 - the last resort, which prints it whole
+        if hasattr(error, "format_message") and hasattr(error, "show"):  # a usage error of the command line
+            error.show()
+            return ManifestError.exit_code
+        traceback.print_exc()
+        print(
+            f"this is a bug in featreport {__version__}; please report it with the lines above",
+            file=sys.stderr,
+        )
+        code = FeatreportError.exit_code
+    return code if isinstance(code, int) else 0

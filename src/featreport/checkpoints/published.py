@@ -56,8 +56,6 @@ def fetch(source: SourceRef, name: str) -> Path:
         reason = getattr(error, "reason", None) or error.strerror or error
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
         raise CheckpointError(
             f"{file} could not be fetched: {' '.join(str(reason).split())}", by_hand
         ) from error

@@ -75,7 +75,7 @@ def _refuse(head: bytes, size: int) -> Format:
     raise CheckpointError(f"is {what}, not a checkpoint ({size:,} bytes)", hint)
 
 
-def _name(head: bytes) -> tuple[str, str]:  # noqa: PLR0911 – one return per kind of file
+def _name(head: bytes) -> tuple[str, str]:
     if not head:
         return "empty", "the save or the download did not finish; fetch or write it again"
     for signature, what, hint in _SIGNATURES:
@@ -97,7 +97,7 @@ def _name(head: bytes) -> tuple[str, str]:  # noqa: PLR0911 – one return per k
     return _name_text(head)
 
 
-def _name_text(head: bytes) -> tuple[str, str]:  # noqa: PLR0911 – one return per kind of file
+def _name_text(head: bytes) -> tuple[str, str]:
     if head.startswith(b"version https://git-lfs"):
         return "a git-LFS pointer", "run `git lfs pull` to fetch the file it stands for"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

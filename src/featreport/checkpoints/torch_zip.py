@@ -11,17 +11,9 @@ import torch
 from featreport.checkpoints import scan
 from featreport.errors import CheckpointError
 
-MMAP_FROM = (
-    256 * 2**20
-)  # smaller files are read whole: a mapped file cut short by its writer would kill the process
+# Smaller files are read whole: a mapped file cut short by its writer would kill the process.
+MMAP_FROM = 256 * 2**20
 CHUNK = 2**20
-ITEMSIZE = {  # bytes per element of torch's storage kinds; asking torch for them warns
-    **dict.fromkeys(("Untyped", "Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
-    **dict.fromkeys(("Half", "BFloat16", "Short"), 2),
-    **dict.fromkeys(("Float", "Int", "QInt32"), 4),
-    **dict.fromkeys(("Double", "Long", "ComplexFloat"), 8),
-    "ComplexDouble": 16,
-}
 ITEMSIZE = {  # bytes per element of torch's storage kinds; asking torch for them warns
     **dict.fromkeys(("Untyped", "Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
     **dict.fromkeys(("Half", "BFloat16", "Short"), 2),

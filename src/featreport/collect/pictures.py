@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +23,7 @@ BYTES_PER_PIXEL = (
 TILES = (48, 40, 32, 24, 16)
 GAP = 1
 UNIT_COLUMNS = 64
+ENCODERS = 2
 Shown = list[tuple[Tap, Layout, ShownMaps]]
 
 
@@ -53,9 +55,11 @@ def make_gallery(model: nn.Module, shown: Shown, asked: int, budget: int) -> Gal
             f"Feature maps show {size.images} of the {min(asked, seen)} images asked for, at most {size.tile} pixels "
             "a side, to keep the report light."
         )
-    for tap, _layout, maps in shown:
-        if maps.kind is not None:
-            _add_maps(gallery, tap, maps, size)
+    kept = [(tap, maps) for tap, _layout, maps in shown if maps.kind is not None]
+    with ThreadPoolExecutor(ENCODERS) as pool:  # Pillow lets go of the interpreter while it encodes
+        for (tap, maps), drawn in zip(kept, pool.map(lambda one: _draw(one[1], size), kept), strict=True):
+            gallery.pictures[drawn.key] = drawn.uri
+            gallery.maps.append(_described(tap, maps, drawn, size))
     gallery.kernels = _kernels(gallery, model)
     return gallery
 
@@ -73,33 +77,43 @@ def _plan(shown: Shown, asked: int, budget: int) -> _Size:
     return _Size(1, TILES[-1])
 
 
-def _add_maps(gallery: Gallery, tap: Tap, maps: ShownMaps, size: _Size) -> None:
+@dataclass(frozen=True)
+class _Drawn:
+    """One tap's sprite."""
+
+    key: str
+    uri: str
+    tile: list[int]
+    channels: int
+    low: float
+    high: float
+
+
+def _draw(maps: ShownMaps, size: _Size) -> _Drawn:
+    """One scale for the whole tap: from the least to the greatest finite value shown."""
     values = maps.value()[: size.images]
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if maps.kind == "maps":
         sprite, tile = sprite_of_maps(values, low, high, gap=GAP, max_tile=size.tile)
-        channels = list(range(values.shape[1]))
     else:
-        columns = min(UNIT_COLUMNS, values.shape[1])
-        sprite, tile = strip_of_units(values, low, high, columns, gap=GAP)
-        channels = list(range(values.shape[1]))
-    key, uri = encode(sprite)
-    gallery.pictures[key] = uri
-    gallery.maps.append(
-        FeatureMaps(
-            layer=tap.layer,
-            call=tap.call,
-            output=tap.output,
-            kind=maps.kind or "maps",
-            picture=key,
-            images=maps.rows[: size.images],
-            channels=channels,
-            tile=tile,
-            gap=GAP,
-            low=low,
-            high=high,
-        )
+        sprite, tile = strip_of_units(values, low, high, min(UNIT_COLUMNS, values.shape[1]), gap=GAP)
+    return _Drawn(*encode(sprite), tile, values.shape[1], low, high)
+
+
+def _described(tap: Tap, maps: ShownMaps, drawn: _Drawn, size: _Size) -> FeatureMaps:
+    return FeatureMaps(
+        layer=tap.layer,
+        call=tap.call,
+        output=tap.output,
+        kind=maps.kind or "maps",
+        picture=drawn.key,
+        images=maps.rows[: size.images],
+        channels=list(range(drawn.channels)),
+        tile=drawn.tile,
+        gap=GAP,
+        low=drawn.low,
+        high=drawn.high,
     )
 
 

@@ -22,7 +22,8 @@ _DARK = (
     "@media(prefers-color-scheme:dark){"
     f'[style*="fill: {INK}"]{{fill:#e6e6e6!important}}[style*="fill: {MUTED}"]{{fill:#9ba3ab!important}}'
     f'[style*="stroke: {HAIRLINE}"]{{stroke:#30363d!important}}[style*="stroke: {MUTED}"]{{stroke:#9ba3ab!important}}'
-    f'[style*="fill: {BLUE}"]{{fill:{_BRIGHT_BLUE}!important}}[style*="stroke: {BLUE}"]{{stroke:{_BRIGHT_BLUE}!important}}'
+    f'[style*="fill: {BLUE}"]{{fill:{_BRIGHT_BLUE}!important}}'
+    f'[style*="stroke: {BLUE}"]{{stroke:{_BRIGHT_BLUE}!important}}'
     "}"
 )
 _LONG_DECIMALS = re.compile(r"(\d\.\d\d)\d+")
@@ -50,15 +51,15 @@ _STYLES: dict[str, Any] = {
 }
 
 
-def blank(salt: str, width: float = 5.6, height: float = 2.1) -> tuple[Figure, Axes, dict[str, Any]]:
+def blank(salt: str, width: float = 4.8, height: float = 2.1) -> tuple[Figure, Axes, Any]:
     """Return an empty chart of `width` × `height` inches with its settings; `salt` tells its ids from other charts'."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    settings = {**_STYLES, "svg.hashsalt": salt}
+    settings: Any = {**_STYLES, "svg.hashsalt": salt}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(width, height), dpi=72)
-        axes = figure.add_axes((0.42 / width, 0.42 / height, 1 - 0.54 / width, 1 - 0.66 / height))
+        axes = figure.add_axes((0.52 / width, 0.42 / height, 1 - 0.64 / width, 1 - 0.66 / height))
     return figure, axes, settings
 
 
@@ -76,14 +77,15 @@ def percent_axis(axes: Axes, top: float) -> float:
     return limit
 
 
-def data_uri(figure: Figure, settings: dict[str, Any]) -> str:
+def data_uri(figure: Figure, settings: Any) -> str:
     """Return the figure as a data: URI of an SVG that follows the reader's colour scheme."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     stream = io.StringIO()
     with mpl.rc_context(settings):
-        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(stream, metadata={"Date": None, "Creator": None})
     text = _LONG_DECIMALS.sub(r"\1", stream.getvalue())
     text = text.replace("*{stroke-linejoin", _DARK + "*{stroke-linejoin", 1)
     return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from featreport.results.schema import Histogram
 
-BAR = 64
+BAR = 40
 SPARK_WIDTH = 100
 SPARK_HEIGHT = 22
 
@@ -76,13 +76,12 @@ def lattice(rows: int, columns: int, tile: tuple[float, float], gap: float) -> s
     height, width = rows * tile[0] + (rows - 1) * gap, columns * tile[1] + (columns - 1) * gap
     across = (f"M0 {row * (tile[0] + gap) - gap:g}h{width:g}v{gap:g}h{-width:g}z" for row in range(1, rows))
     down = (
-        f"M{column * (tile[1] + gap) - gap:g} 0v{height:g}h{gap:g}v{-height:g}z"
-        for column in range(1, columns)
+        f"M{column * (tile[1] + gap) - gap:g} 0h{gap:g}v{height:g}h{-gap:g}z" for column in range(1, columns)
     )
     return "".join((*across, *down)) if gap > 0 else ""
 
 
-def unit_blocks(indices: Sequence[int], columns: int) -> str:
+def unit_blocks(indices: Sequence[int], columns: int, cell: float) -> str:
     """Return the path of the cells of a grid of units, neighbours in a row joined to one block."""
     parts: list[str] = []
     start = previous = -2
@@ -91,8 +90,9 @@ def unit_blocks(indices: Sequence[int], columns: int) -> str:
             previous = index
             continue
         if start >= 0:
+            width = (previous - start + 1) * cell
             parts.append(
-                f"M{start % columns} {start // columns}h{previous - start + 1}v1h{start - previous - 1}z"
+                f"M{start % columns * cell:g} {start // columns * cell:g}h{width:g}v{cell:g}h{-width:g}z"
             )
         start = previous = index
     return "".join(parts)

@@ -6,10 +6,15 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from featreport.figures import canvas
 from featreport.report import formats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ def compare(lines: Sequence[Line], salt: str) -> Chart:
     return _chart(figure, settings, table)
 
 
-def _separate_bars(axes: canvas.Axes, shares: Sequence[float], hue: str) -> None:
+def _separate_bars(axes: Axes, shares: Sequence[float], hue: str) -> None:
     """Draw one path of bars with gaps; a single path is a tenth of the size of one element per bar."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
@@ -130,14 +135,14 @@ def _separate_bars(axes: canvas.Axes, shares: Sequence[float], hue: str) -> None
         axes.add_patch(PathPatch(path, facecolor=hue, edgecolor="none"))
 
 
-def _depth_axis(axes: canvas.Axes, count: int, axis: str) -> None:
+def _depth_axis(axes: Axes, count: int, axis: str) -> None:
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if count <= 12 * step)
     marks = sorted({1, *range(step, count + 1, step)}) if count else []
     axes.set_xticks(marks, [str(mark) for mark in marks])
     axes.set_xlabel(f"{axis}, in depth order", fontsize=8.5, loc="right", labelpad=2)
 
 
-def _chart(figure: canvas.Figure, settings: dict[str, object], table: Sequence[Sequence[str]]) -> Chart:
+def _chart(figure: Figure, settings: Any, table: Sequence[Sequence[str]]) -> Chart:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([[formats.clean(cell) for cell in row] for row in table])
     width, height = (round(inches * 96) for inches in figure.get_size_inches())

@@ -24,19 +24,23 @@ __all__ = [
 ]
 
 WEBP_LARGEST = 16383  # pixels along one side; the format's own limit
+SMALL = 4096  # pixels
 PALETTE_LARGEST = 16  # greys that fit in 4 bits
 
 
 def encode(pixels: Pixels) -> tuple[str, str]:
-    """Return (key, data: URI) of `pixels` [H, W] or [H, W, 3], lossless: WebP or PNG, whichever is smaller.
+    """Return (key, data: URI) of `pixels` [H, W] or [H, W, 3], lossless: WebP, or PNG where WebP cannot or loses.
 
-    The key is the start of the sha256 of the picture's bytes: the same picture has the same key everywhere.
+    The key is the start of the sha256 of the picture's bytes: the same picture has the same key everywhere. PNG is
+    tried for small pictures only: on sprites of 32 greys WebP was smaller by a tenth, and PNG took twice the time.
     """
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    candidates = [("png", _png(image))]
-    if max(image.size) <= WEBP_LARGEST:
-        candidates.append(("webp", _save(image, "WEBP", lossless=True, quality=60, method=4, exact=True)))
-    kind, content = min(candidates, key=lambda candidate: len(candidate[1]))
+    if max(image.size) > WEBP_LARGEST:
+        return _name("png", _png(image))
+    webp = _save(image, "WEBP", lossless=True, quality=20, method=4, exact=True)
+    if image.width * image.height > SMALL:
+        return _name("webp", webp)
+    kind, content = min(("webp", webp), ("png", _png(image)), key=lambda candidate: len(candidate[1]))
     return _name(kind, content)
 
 

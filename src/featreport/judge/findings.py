@@ -32,12 +32,17 @@ class Finding:
     weight: float = 0.0  # within a kind, the larger the earlier
 
 
+def silent_on(images: int) -> str:
+    """Return "silent on these 16 images", or on the only one."""
+    return "silent on this image" if images <= 1 else f"silent on these {formats.integer(images)} images"
+
+
 def evidence(images: int) -> str:
     """Return what "dead" claims after this many images, in words."""
     if images <= 1:
         return "silent on this image"
     return (
-        f"silent on these {formats.integer(images)} images "
+        f"{silent_on(images)} "
         f"(fires on fewer than {formats.rate_bound(images)} of images, 95{formats.NBSP}% confidence)"
     )
 
@@ -93,9 +98,7 @@ def _dead_layers(run: Run) -> Iterator[Finding]:
     names = ", ".join(tap_name(tap) for tap in whole[:3])
     more = f" and {len(whole) - 3} more" if len(whole) > 3 else ""  # noqa: PLR2004 - three names make a sentence
     layers = formats.plural(len(whole), "rectifier layer")
-    text = (
-        f"{layers} {'is' if len(whole) == 1 else 'are'} entirely {evidence(run.images.count)}: {names}{more}."
-    )
+    text = f"{layers} {'is' if len(whole) == 1 else 'are'} entirely {silent_on(run.images.count)}: {names}{more}."
     yield Finding("fail", text, tap_target(run, whole[0]), 2, len(whole))
 
 
@@ -107,7 +110,7 @@ def _dead_channels(run: Run) -> Iterator[Finding]:
     share = formats.part(run.summary.dead_channels, run.summary.channels)
     percent = formats.percent(run.summary.dead_fraction)
     where = f"highest share at {tap_name(worst)}: {formats.part(len(worst.dead), worst.channels)}"
-    text = f"{share} rectifier channels ({percent}) are {evidence(run.images.count)}; {where}."
+    text = f"{share} rectifier channels ({percent}) are {silent_on(run.images.count)}; {where}."
     yield Finding("warn", text, tap_target(run, worst), 3, run.summary.dead_fraction or 0)
 
 

@@ -10,6 +10,7 @@ from featreport.report import formats
 from featreport.results.schema import Results, Run
 
 __all__ = ["Verdict", "evidence", "judge"]
+_MOST_CLAIMS = 3  # different numbers of images one line can carry
 _ORDER: tuple[Level, ...] = ("fail", "warn", "note", "ok")
 
 
@@ -52,7 +53,7 @@ def judge(results: Results) -> Verdict:
 
 def _of_run(run: Run) -> RunVerdict:
     findings = of_run(run)
-    level = min((finding.level for finding in findings), key=_ORDER.index, default="ok")
+    level: Level = min((finding.level for finding in findings), key=_ORDER.index, default="ok")
     if run.status == "failed":
         return RunVerdict(run.id, "fail", findings[0].text, findings)
     parts = [_silence(run)]
@@ -120,7 +121,7 @@ def _headline(done: Sequence[Run]) -> str:
     name = formats.shorten(run.id, 80)
     if len(dying) == 1:
         return f"{name} {losses}." if len(done) == 1 else f"{name} {losses}; no other run loses any."
-    count = "Both" if len(dying) == len(done) == 2 else f"{len(dying)} of {len(done)}"  # noqa: PLR2004 - a pair
+    count = f"All {len(done)}" if len(dying) == len(done) else f"{len(dying)} of {len(done)}"
     return f"{count} have silent channels; the worst, {name}, {losses}."
 
 
@@ -130,4 +131,7 @@ def _certainty(runs: Sequence[Run]) -> str:
         return ""
     if counts[0] <= 1:
         return "With one image, “silent” says no more than that: silent on this image."
-    return f"Silent means: {evidence(counts[0])}."
+    words = [evidence(count) for count in counts]
+    if len(words) > _MOST_CLAIMS:
+        words = [words[0], words[-1]]
+    return f"Silent means: {'; or '.join(words)}."

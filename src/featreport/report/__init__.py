@@ -14,7 +14,7 @@ def render(results: Results) -> str:
     Raises:
         OutputError: the finished text would break a promise of the page, for instance its size.
     """
-    from featreport.report.render import render as _render  # heavy only when a page is made
+    from featreport.report.rendering import render as _render  # heavy only when a page is made
 
     return _render(results)
 

@@ -77,6 +77,8 @@ def _run(
     images = audits.images(run, anchors.take(anchor, "images"), shelf)
     unmeasured_anchor, unmeasured = audits.unmeasured(run, anchor, anchors)
     places[Target(run.id)] = anchor
+    maps = drawings.maps(run, shelf)
+    split = any(figure.rectifier for figure in maps)
     if load is not None:
         places[Target(run.id, "load")] = load.anchor
     places[Target(run.id, "images")] = images.anchor
@@ -100,7 +102,8 @@ def _run(
         charts=charts.of_run(run, anchor),
         remark=charts.remark(run),
         taps=taps,
-        maps=drawings.maps(run, shelf),
+        maps=tuple(figure for figure in maps if figure.rectifier == split),
+        other_maps=tuple(figure for figure in maps if figure.rectifier != split),
         kernels=drawings.kernels(run.kernels, shelf),
         groups=groups,
         buffers=rows.buffers(run),

@@ -11,18 +11,22 @@ from featreport.report.rows import name
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Load, Results, Run
 
-_THUMBNAILS = 48
-
 
 def load(shown: Load | None, anchor: str) -> LoadAudit | None:
     """Return the audit of what was loaded, or None where nothing was opened."""
     if shown is None:
         return None
     level, word = load_level(shown)
-    facts = [Fact("File", shown.path), Fact("Format", shown.format)]
-    facts += [Fact("Size", formats.size(shown.bytes) if shown.bytes is not None else None)]
-    facts += [Fact("SHA-256", shown.sha256), Fact("Key chosen", shown.key)]
-    facts += [Fact("Other keys", ", ".join(shown.alternatives) or None), Fact("Prefix removed", shown.prefix)]
+    found = (
+        ("File", shown.path),
+        ("Format", shown.format),
+        ("Size", None if shown.bytes is None else formats.size(shown.bytes)),
+        ("SHA-256", shown.sha256),
+        ("Key chosen", shown.key),
+        ("Other keys", ", ".join(shown.alternatives)),
+        ("Prefix removed", shown.prefix),
+    )
+    facts = tuple(Fact(term, text) for term, text in found if text)
     shapes = tuple(
         name(f"{entry.name}: model {formats.shape(entry.expected)}, file {formats.shape(entry.got)}")
         for entry in shown.mismatched
@@ -33,7 +37,7 @@ def load(shown: Load | None, anchor: str) -> LoadAudit | None:
         ("Of another shape", shapes),
     )
     kept = tuple(entry for entry in lists if entry[1])
-    return LoadAudit(anchor, level, word, _sentence(shown), tuple(fact for fact in facts if fact.text), kept)
+    return LoadAudit(anchor, level, word, _sentence(shown), facts, kept)
 
 
 def load_level(shown: Load) -> tuple[Level, str]:
@@ -72,16 +76,17 @@ def images(run: Run, anchor: str, shelf: Shelf) -> ImageList:
         else formats.plural(shown.count, "image")
     )
     sentence = f"{used}, {formats.integer(len(shown.failed))} could not be." if shown.failed else f"{used}."
-    items = []
-    for file in shown.files[:_THUMBNAILS]:
+    items, others = [], []
+    for file in shown.files:
         note = f"; {file.note}" if file.note else ""
         text = f"{file.width} × {file.height}{note}"
-        items.append(ImageItem(name(file.name), text, thumbnail(file, shelf)))
-    more = len(shown.files) - len(items)
-    names = ", ".join(file.name for file in shown.files[_THUMBNAILS:])
-    rest = f"{formats.plural(more, 'more image')}: {names}" if more > 0 else ""
+        picture = thumbnail(file, shelf)
+        if picture is not None:
+            items.append(ImageItem(name(file.name), text, picture))
+        else:
+            others.append(name(f"{file.name} ({text})"))
     failed = tuple((name(entry.path), entry.reason) for entry in shown.failed)
-    return ImageList(anchor, sentence, tuple(items), rest, failed)
+    return ImageList(anchor, sentence, tuple(items), tuple(others), failed)
 
 
 def facts(run: Run) -> tuple[Fact, ...]:
@@ -96,6 +101,10 @@ def facts(run: Run) -> tuple[Fact, ...]:
     found.append(Fact("Precision", run.precision))
     if run.batch_size is not None:
         found.append(Fact("Batch size", formats.integer(run.batch_size)))
+    if run.status == "ok" and run.images.count > 1:
+        rate = formats.rate_bound(run.images.count)
+        bound = f"a silent channel fires on fewer than {rate} of images (95{formats.NBSP}% confidence)"
+        found.append(Fact("Evidence", bound))
     if run.summary is not None and run.summary.dead_fraction_macro is not None:
         found.append(Fact("Mean over layers", f"{formats.percent(run.summary.dead_fraction_macro)} silent"))
     return tuple(found)
@@ -105,8 +114,8 @@ def method(results: Results) -> Method:
     """Return how the numbers were made."""
     made = results.provenance
     thresholds = (
-        Fact("Dead", f"max |a| ≤ {formats.number(results.thresholds.dead)} over all images and positions"),
-        Fact("Near zero", f"|value| ≤ {formats.number(results.thresholds.near_zero)}"),
+        Fact("Dead", f"max |a| ≤ {formats.plain(results.thresholds.dead)} over all images and positions"),
+        Fact("Near zero", f"|value| ≤ {formats.plain(results.thresholds.near_zero)}"),
     )
     counts = sorted(
         {run.images.count for run in results.runs if run.status == "ok" and run.images.count} | {1, 100, 300}
@@ -140,11 +149,12 @@ def _checksum(run: Run) -> tuple[Name, str, str]:
 def _paragraph(results: Results) -> str:
     made = results.provenance
     version = made.versions.get("featreport", "")
+    dead, near = formats.plain(results.thresholds.dead), formats.plain(results.thresholds.near_zero)
     return (
-        f"Activations were captured with featreport {version} in evaluation mode without gradients, in {made.precision} "
-        f"on {made.device}. A channel counts as dead when its largest absolute activation over all images and positions "
-        f"is at most {formats.number(results.thresholds.dead)}; the headline counts channels at rectifier outputs only. "
-        f"Near-zero weights are those of convolutions and linear layers with |w| ≤ {formats.number(results.thresholds.near_zero)}."
+        f"Activations were captured with featreport {version} in evaluation mode without gradients, "
+        f"in {made.precision} on {made.device}. A channel counts as dead when its largest absolute activation over "
+        f"all images and positions is at most {dead}; the headline counts channels at rectifier outputs only. "
+        f"Near-zero weights are those of convolutions and linear layers with |w| ≤ {near}."
     )
 
 

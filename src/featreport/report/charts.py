@@ -86,8 +86,9 @@ def _words(points: Sequence[depth.Point], noun: str, what: str) -> str:
         return f"None of {formats.plural(len(points), 'layer')} has {what}."
     top = max(points, key=lambda point: point.share)
     parts = formats.part(top.parts, top.whole)
-    layers = "Every one" if touched == len(points) else formats.integer(touched)
+    layers = formats.plural(len(points), "layer")
+    who = f"All {layers} have" if touched == len(points) else f"{formats.integer(touched)} of {layers} have"
     return (
-        f"{layers} of {formats.plural(len(points), 'layer')} {'has' if touched in {1, len(points)} else 'have'} {what}; "
-        f"the highest share is {formats.percent(top.share)} ({parts} {noun}) at {formats.shorten(top.name)}."
+        f"{who} {what}; the highest share is {formats.percent(top.share)} ({parts} {noun}) "
+        f"at {formats.shorten(top.name)}."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from featreport.figures.cells import lattice, unit_blocks
 from featreport.report import formats
-from featreport.report.page import KernelFigure, Label, MapFigure, Name, Placed
+from featreport.report.page import KernelFigure, Label, MapFigure, Name, Placed, Scale
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Activation, FeatureMaps, ImageFile, Kernels, Run
@@ -14,7 +14,7 @@ HEAD = 16.0  # room for the channel indices
 SPACE = 8.0
 WIDEST = 96.0  # of a thumbnail
 GRID = 640.0  # the widest grid of units
-LARGEST_CELL = 12.0
+LARGEST_CELL = 24.0
 KERNEL = 34.0
 _NAMED = 6  # so many images a caption names
 
@@ -44,6 +44,7 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
     return MapFigure(
         title=_title(shown),
         module=tap.module if tap else "",
+        rectifier=bool(tap and tap.rectifier),
         width=round(left + across + 1, 1),
         height=round(HEAD + down, 1),
         sprite=sprite,
@@ -59,10 +60,8 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         ),
         units="",
         unit_grids=(),
-        cell=0,
         caption=_caption(shown, tap, silent),
-        black=formats.number(shown.low),
-        white=formats.number(shown.high),
+        scale=_scale(shown),
         alt=_alt(shown, silent),
     )
 
@@ -79,6 +78,7 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
     return MapFigure(
         title=_title(shown),
         module=tap.module if tap else "",
+        rectifier=bool(tap and tap.rectifier),
         width=round(left + across + 1, 1),
         height=round(down, 1),
         sprite=Placed(left, 0, across, round(down, 2), shelf.show(shown.picture, across, down)),
@@ -86,12 +86,10 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
         labels=(),
         gaps=lattice(rows, 1, (tall, across), gap),
         hatched=(),
-        units=unit_blocks(dead, shown.tile[1]),
-        unit_grids=tuple(Placed(left, row * step, across, tall) for row in range(rows)) if dead else (),
-        cell=cell,
+        units=unit_blocks(dead, shown.tile[1], cell),
+        unit_grids=tuple(Placed(left, row * step, across, tall) for row in range(rows)),
         caption=_caption(shown, tap, dead),
-        black=formats.number(shown.low),
-        white=formats.number(shown.high),
+        scale=_scale(shown),
         alt=_alt(shown, dead),
     )
 
@@ -137,11 +135,18 @@ def _caption(shown: FeatureMaps, tap: Activation | None, silent: list[int]) -> s
         parts = [
             f"{formats.plural(len(shown.channels), 'channel')}{whole}, {images}, one scale for the whole layer."
         ]
+    if shown.high <= shown.low:
+        parts.append(f"Nearly every value is {formats.number(shown.low)}: there is no range to scale.")
     if silent and tap:
         noun = "unit" if shown.kind == "units" else "channel"
         over = "on this image" if tap.images == 1 else f"on all {formats.integer(tap.images)} images"
         parts.append(f"Hatched: silent {over} ({formats.plural(len(silent), noun)} shown here).")
     return " ".join(parts)
+
+
+def _scale(shown: FeatureMaps) -> Scale | None:
+    """Return what black and white stand for, or None where all that is shown is one value."""
+    return Scale(formats.number(shown.low), formats.number(shown.high)) if shown.high > shown.low else None
 
 
 def _alt(shown: FeatureMaps, silent: list[int]) -> str:
@@ -159,6 +164,7 @@ def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:
     rows = -(-shown.shown // shown.columns)
     width = shown.columns * tile[1] + (shown.columns - 1) * gap
     height = rows * tile[0] + (rows - 1) * gap
+    low, high = formats.number(-shown.limit), formats.number(shown.limit)
     caption = (
         f"{formats.part(shown.shown, shown.total)} filters of {shown.name}, numbered row by row from 0. Mid grey is "
         f"weight 0; structure such as edges and colours is learned, even noise is not."
@@ -167,6 +173,6 @@ def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:
         sprite=Placed(0, 0, width, height, shelf.show(shown.picture, width, height)),
         gaps=lattice(rows, shown.columns, tile, gap),
         caption=caption,
-        limit=formats.number(shown.limit),
-        alt=f"{shown.shown} filters of {shown.name}, from −{formats.number(shown.limit)} to {formats.number(shown.limit)}",
+        scale=Scale(low, high),
+        alt=f"{shown.shown} filters of {shown.name}, from {low} to {high}",
     )

@@ -54,6 +54,11 @@ def _scientific(value: float, digits: int) -> str:
     return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
 
 
+def plain(value: float) -> str:
+    """Return a number a person chose, as that person would write it: 0.001."""
+    return f"{value:g}".replace("-", MINUS)
+
+
 def decimals(values: Iterable[float | None]) -> int:
     """Return how many decimals a column needs so that its typical value shows three digits (0 to 4)."""
     sizes = sorted(abs(value) for value in values if value)

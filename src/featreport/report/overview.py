@@ -10,9 +10,9 @@ from featreport.report.page import Cell, CompareCell, CompareTable, Name, Overvi
 from featreport.report.rows import count, name, share
 from featreport.results.schema import Activation, Results, Run
 
-STRIP = 160.0  # the longest strip, in CSS pixels
+STRIP = 112.0  # the longest strip, in CSS pixels
 STRIP_CELL = 10.0
-_WORDS: dict[Level, str] = {"fail": "problem", "warn": "look", "note": "note", "ok": "clean"}
+_WORDS: dict[Level, str] = {"fail": "problem", "warn": "warning", "note": "note", "ok": "clean"}
 
 
 def row(run: Run, href: str, level: Level) -> OverviewRow:

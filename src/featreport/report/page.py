@@ -125,11 +125,20 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """What black and white stand for."""
+
+    black: str
+    white: str
+
+
+@dataclass(frozen=True)
 class MapFigure:
     """The feature maps of one tap: thumbnails, the sprite, what is dead, and what to see."""
 
     title: Name
     module: str
+    rectifier: bool
     width: float
     height: float
     sprite: Placed
@@ -137,12 +146,10 @@ class MapFigure:
     labels: tuple[Label, ...]
     gaps: str  # path over the gaps of the sprite, in its coordinates
     hatched: tuple[Placed, ...]  # dead maps
-    units: str  # path of dead units, in cells
+    units: str  # path of dead units
     unit_grids: tuple[Placed, ...]  # where the grid of units stands, once per image
-    cell: float  # size of a unit in pixels
     caption: str
-    black: str
-    white: str
+    scale: Scale | None
     alt: str
 
 
@@ -153,7 +160,7 @@ class KernelFigure:
     sprite: Placed
     gaps: str
     caption: str
-    limit: str
+    scale: Scale
     alt: str
 
 
@@ -194,7 +201,7 @@ class ImageItem:
 
     name: Name
     text: str
-    thumbnail: Placed | None
+    thumbnail: Placed
 
 
 @dataclass(frozen=True)
@@ -203,8 +210,8 @@ class ImageList:
 
     anchor: str
     sentence: str
-    items: tuple[ImageItem, ...]
-    more: str
+    items: tuple[ImageItem, ...]  # with thumbnails
+    others: tuple[Name, ...]
     failed: tuple[tuple[Name, str], ...]
 
 
@@ -245,7 +252,8 @@ class RunPage:
     charts: tuple[ChartFigure, ...]
     remark: str  # what stands in place of a chart
     taps: tuple[TapRow, ...]
-    maps: tuple[MapFigure, ...]
+    maps: tuple[MapFigure, ...]  # at rectifiers, or everywhere if there are none
+    other_maps: tuple[MapFigure, ...]
     kernels: KernelFigure | None
     groups: tuple[WeightGroup, ...]
     buffers: tuple[BufferRow, ...]

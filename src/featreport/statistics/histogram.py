@@ -42,9 +42,10 @@ class HistogramOfValues(Statistic):
     def update(self, state: State, block: Block) -> None:
         values = block.values if block.values.dtype == torch.float32 else block.values.float()
         if block.finite is not None:
-            values = torch.where(block.finite, values, float("nan"))  # NaN has cells of its own
-        bits = (values + 0.0).view(torch.int32)  # −0.0 becomes 0.0
+            values = torch.where(block.finite, values + 0.0, float("nan"))  # NaN has cells of its own
+        bits = values.view(torch.int32)
         # Below zero a bin must be closed at its left end too: one unit nearer to zero before the bits are cut.
+        # So −0.0 wraps around to the greatest cell, which holds no finite number: `value` puts it back.
         cell = (bits + (bits >> 31)).bitwise_right_shift_(DROPPED).add_(CELLS // 2).flatten()
         cells = state["cells"]
         if values.device.type == "cpu":
@@ -56,7 +57,10 @@ class HistogramOfValues(Statistic):
         into["cells"] += other["cells"]
 
     def value(self, state: HostState, seen: Seen) -> dict[str, Any]:  # noqa: ARG002
-        edges, counts = rebin(state["cells"])
+        cells = state["cells"].copy()
+        cells[CELLS // 2] += cells[-1]  # −0.0 is 0
+        cells[-1] = 0
+        edges, counts = rebin(cells)
         return {"histogram": {"edges": edges.tolist(), "counts": counts.tolist()}}
 
 

@@ -1,0 +1,428 @@
+"""The page says what the results say, once each, escaped, and the audit lets nothing else through."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sample_results as samples
+from featreport.errors import OutputError
+from featreport.figures import cells
+from featreport.judge import judge
+from featreport.report import formats, render
+from featreport.report.anchors import Anchors
+from featreport.report.audit import audit
+from featreport.report.environment import templates_folder
+
+FINITE = st.floats(-1e300, 1e300)
+SHARES = st.floats(0, 1)
+
+
+class Rows(HTMLParser):
+    """Every element with its attributes, every table row with its number cells, and all words outside scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.rows: list[tuple[dict[str, str], dict[str, str]]] = []
+        self.words: list[str] = []
+        self.script = ""
+        self._inside = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        found = {key: value or "" for key, value in attrs}
+        self.elements.append((tag, found))
+        if tag == "tr":
+            self.rows.append((found, {}))
+        if "data-metric" in found:
+            self.rows[-1][1][found["data-metric"]] = found["data-value"]
+        if tag in {"script", "style"}:
+            self._inside = found.get("id", tag)
+
+    def handle_endtag(self, tag):
+        if tag in {"script", "style"}:
+            self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "featreport-results":
+            self.script += data
+        elif not self._inside:
+            self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def built():
+    results = samples.sample()
+    text = render(results)
+    return results, text, Rows(text)
+
+
+def test_every_tap_row_holds_the_numbers_of_the_results(built):
+    results, _, page = built
+    rows = {
+        (row["data-run"], row["data-layer"], row["data-call"]): numbers
+        for row, numbers in page.rows
+        if "data-layer" in row
+    }
+    taps = [(run, tap) for run in results.runs for tap in run.activations]
+    assert len(rows) == len(taps)
+    for run, tap in taps:
+        numbers = rows[run.id, tap.layer, str(tap.call)]
+        for metric in (
+            "mean",
+            "std",
+            "min",
+            "max",
+            "zero_fraction",
+            "near_zero_fraction",
+            "dead_fraction",
+            "nonfinite",
+        ):
+            value = getattr(tap, metric)
+            assert numbers[metric] == ("" if value is None else repr(value))
+        assert numbers["constant_channels"] == str(len(tap.constant))
+
+
+def test_every_tensor_row_holds_the_numbers_of_the_results(built):
+    results, _, page = built
+    rows = {
+        (row["data-run"], row["data-weight"]): numbers for row, numbers in page.rows if "data-weight" in row
+    }
+    tensors = [(run, tensor) for run in results.runs for tensor in run.weights]
+    assert len(rows) == len(tensors)
+    for run, tensor in tensors:
+        assert rows[run.id, tensor.name]["std"] == ("" if tensor.std is None else repr(tensor.std))
+        assert rows[run.id, tensor.name]["near_zero_fraction"] == repr(tensor.near_zero_fraction)
+
+
+def test_every_run_has_one_section_with_its_status(built):
+    results, _, page = built
+    sections = [
+        (found["data-run"], found["data-status"])
+        for tag, found in page.elements
+        if tag == "section" and "data-run" in found
+    ]
+    assert sections == [(run.id, run.status) for run in results.runs]
+
+
+def test_a_failed_run_says_what_happened_and_what_to_do(built):
+    results, _, page = built
+    words = " ".join(page.words)
+    error = results.runs[-1].error
+    assert error.message in words
+    assert error.hint in words
+    assert "1 run failed" in words
+
+
+def test_every_picture_is_embedded_once_with_its_whole_source(built):
+    results, text, page = built
+    found = [
+        (e["data-picture"], e.get("href") or e.get("src")) for _, e in page.elements if "data-picture" in e
+    ]
+    assert len(found) == len(results.pictures)
+    assert dict(found) == results.pictures
+    assert all(text.count(source) == 1 for source in results.pictures.values())
+
+
+def test_pictures_shared_by_runs_or_shown_nowhere_are_embedded_once():
+    pictures: dict[str, str] = {}
+    first = samples.run("net/a", pictures, {}, layers=1, seed=5)
+    second = first.model_copy(update={"id": "net/b", "checkpoint": "b"})
+    pictures["spare"] = next(iter(pictures.values())) + "AA=="
+    page = Rows(render(samples.results([first, second], pictures)))
+    assert sorted(e["data-picture"] for _, e in page.elements if "data-picture" in e) == sorted(pictures)
+
+
+def test_a_missing_picture_leaves_the_page_whole():
+    assert "data-picture" not in render(samples.results(samples.sample().runs)).split("<script")[0].replace(
+        "[data-picture]", ""
+    )
+
+
+def test_the_embedded_results_are_the_results_without_pictures(built):
+    results, _, page = built
+    assert json.loads(page.script) == results.model_dump(exclude={"pictures"})
+    assert not set("<>&") & set(page.script)
+
+
+def test_the_same_results_give_the_same_bytes(built):
+    results, text, _ = built
+    assert render(type(results).model_validate_json(results.model_dump_json())) == text
+
+
+def test_the_other_sections_do_not_depend_on_a_failed_run():
+    def section(text: str) -> str:
+        return re.search(r'<section class="run [a-z]+" id="run-net-a".*?</section>', text, re.DOTALL).group()
+
+    pictures: dict[str, str] = {}
+    good = samples.run("net/a", pictures, {0: [1]}, layers=2)
+    alone = render(
+        samples.results([good, samples.run("net/b", {}, {}, layers=2, maps=[], kernels=None)], pictures)
+    )
+    beside = render(samples.results([good, samples.failed("net/b")], pictures))
+    assert section(alone) == section(beside)
+
+
+def hostile():
+    pictures: dict[str, str] = {}
+    name = samples.HOSTILE
+    taps = [
+        samples.activation(name, 4, 1, dead=[0], module=name, output=name),
+        samples.activation("plain", 4, 2, dead=[1]),
+    ]
+    tensors = [
+        samples.weight(name, [4, 3, 3, 3], 1, module=name, tied=[name]),
+        samples.weight("b", [4, 3], 2),
+    ]
+    run = samples.run(
+        "x/y", pictures, {}, layers=1, id=name, model=name, checkpoint=name, source=name, transform=name, device=name,
+        activations=taps, weights=tensors, summary=samples.summary(taps, tensors), notes=[name], precision=name,
+        load=samples.load(path=name, key=name, prefix=name, missing=[name], unexpected=[name], alternatives=[name]),
+        images=samples.Images(
+            count=2, failed=[samples.FailedImage(path=name, reason=name)],
+            files=[samples.ImageFile(name=name, sha256="0", width=3, height=2, note=name)],
+        ),
+        unmeasured=[samples.Unmeasured(layer=name, reason=name)],
+    )  # fmt: skip
+    second = run.model_copy(update={"id": name + "2", "checkpoint": name + "2", "maps": [], "kernels": None})
+    broken = samples.failed("f", message=name)
+    made = samples.results([run]).provenance.model_copy(
+        update={"manifest_text": name, "code_run": [name], "device": name}
+    )
+    return samples.results([run, second, broken], pictures, title=name, provenance=made)
+
+
+def test_hostile_names_are_text_everywhere():
+    text = render(hostile())
+    page = Rows(text)
+    assert [tag for tag, _ in page.elements].count("script") == 2
+    assert "\u202e" not in text
+    assert not any(key.startswith("on") or key == "style" for _, found in page.elements for key in found)
+
+
+def test_lone_surrogates_do_not_break_the_page():
+    run = samples.failed("net/a").model_copy(update={"id": "net/\udcff", "transform": "\ud800"})
+    assert render(samples.results([run])).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "results", [samples.results([]), samples.empty()], ids=["no runs", "a run with nothing in it"]
+)
+def test_an_empty_page_is_whole_and_small(results):
+    assert len(render(results).encode()) < 100_000
+
+
+def test_all_null_numbers_and_no_histogram_are_shown_as_missing():
+    nothing = dict.fromkeys(
+        ("mean", "std", "min", "max", "zero_fraction", "near_zero_fraction", "dead_fraction")
+    )
+    more = {**nothing, "channels": 0, "shape": [], "dead": [], "fired_images": None, "count": 0}
+    tap = samples.activation("a", 1, 1)
+    tap = tap.model_copy(update={**more, "histogram": samples.Histogram(edges=[], counts=[])})
+    one = samples.weight("s", [1], 1, "bias", channels=None, dead_fraction=None)
+    run = samples.run(
+        "a/b",
+        {},
+        {},
+        layers=1,
+        activations=[tap],
+        weights=[one],
+        maps=[],
+        kernels=None,
+        summary=samples.summary([tap], [one]),
+    )
+    page = Rows(render(samples.results([run])))
+    numbers = next(numbers for row, numbers in page.rows if "data-layer" in row)
+    assert all(numbers[metric] == "" for metric in nothing)
+
+
+def test_four_thousand_dead_channels_are_one_range():
+    tap = samples.activation("a", 4096, 1).model_copy(
+        update={"dead": list(range(4096)), "dead_fraction": 1.0}
+    )
+    run = samples.run(
+        "a/b", {}, {}, layers=1, activations=[tap], maps=[], kernels=None, summary=samples.summary([tap], [])
+    )
+    text = render(samples.results([run]))
+    assert "0–4095" in text
+    assert "100\u00a0%" in text
+
+
+def test_six_hundred_taps_and_forty_runs_render_in_seconds():
+    taps = [samples.activation(f"block.{i}.relu", 8, i % 9, dead=[i % 8]) for i in range(600)]
+    big = samples.run(
+        "net/big",
+        {},
+        {},
+        layers=1,
+        activations=taps,
+        maps=[],
+        kernels=None,
+        summary=samples.summary(taps, []),
+    )
+    render(samples.empty())
+    start = time.process_time()
+    render(samples.results([big]))
+    assert time.process_time() - start < 4
+    small = [samples.run(f"net/e{i}", {}, {0: [0]}, layers=2, maps=[], kernels=None) for i in range(40)]
+    assert render(samples.results(small)).count("<section class=") == 40
+
+
+def test_one_image_claims_no_more_than_one_image():
+    run = samples.run("a/b", {}, {0: [1]}, layers=2, maps=[], kernels=None, images=samples.Images(count=1))
+    verdict = judge(samples.results([run]))
+    assert "silent on this image" in verdict.certainty
+    assert all("confidence" not in finding.text for finding in verdict.findings)
+
+
+def test_the_verdict_names_the_worst_run_and_its_findings_come_worst_first(built):
+    results, _, _ = built
+    verdict = judge(results)
+    assert verdict.sentence.startswith(
+        "4 runs over 14 to 16 images. All 3 have silent channels; the worst, net/lr-10, loses 77 of 352"
+    )
+    assert "fires on fewer than 17\u00a0% of images" in verdict.certainty
+    order = ["fail", "warn", "note"]
+    assert [order.index(finding.level) for finding in verdict.findings] == sorted(
+        order.index(f.level) for f in verdict.findings
+    )
+    assert verdict.findings[0].target.run == "net/broken"
+
+
+PLANTED = {
+    "policy": ('<meta charset="utf-8">', None, "policy is not first"),
+    "style": ("<style>:root", "<style>/* */:root", "by its hash"),
+    "script": ('<script>"use strict"', '<script>;"use strict"', "by its hash"),
+    "outside picture": ("</main>", '<img alt="" src="https://example.org/x.png"></main>', "refers outside"),
+    "outside link": ("</main>", '<a href="//example.org">x</a></main>', "refers outside"),
+    "outside paint": ("</main>", '<svg><rect fill="url(http://x)"/></svg></main>', "refers outside"),
+    "double id": ("</main>", '<p id="main"></p></main>', "stands twice"),
+    "dead link": ("</main>", '<a href="#nowhere">x</a></main>', "nowhere on the page"),
+    "no alt": ("</main>", '<img src="data:image/png;base64,AA"></main>', "without alt"),
+    "inline style": ("</main>", '<p style="color:red"></p></main>', "not allowed"),
+    "handler": ("</main>", '<p onclick="x()"></p></main>', "not allowed"),
+    "frame": ("</main>", "<iframe></iframe></main>", "not allowed"),
+    "wide policy": ("default-src 'none'", "default-src 'self'", "too wide"),
+}
+
+
+@pytest.mark.parametrize("case", PLANTED)
+def test_the_audit_finds_what_is_planted(case):
+    text = render(samples.empty())
+    audit(text, 10**6)
+    old, new, message = PLANTED[case]
+    assert old in text
+    planted = text.replace("<head>\n", "<head>\n" + old) if new is None else text.replace(old, new, 1)
+    with pytest.raises(OutputError, match=message):
+        audit(planted, 10**6)
+
+
+def test_a_page_over_its_size_says_so():
+    with pytest.raises(OutputError, match=r"more than report\.max_bytes"):
+        render(samples.empty().model_copy(update={"max_bytes": 1000}))
+
+
+def test_every_template_file_is_used(monkeypatch):
+    from featreport.report import environment
+
+    opened: set[str] = set()
+    environment.environment.cache_clear()
+    loader = environment.environment().loader
+    original = loader.get_source
+    monkeypatch.setattr(loader, "get_source", lambda env, name: opened.add(name) or original(env, name))
+    asset = environment.asset
+    monkeypatch.setattr("featreport.report.render.asset", lambda name: opened.add(name) or asset(name))
+    render(samples.sample())
+    environment.environment.cache_clear()
+    assert opened == {path.name for path in templates_folder().iterdir()}
+
+
+def test_no_template_switches_escaping_off():
+    for path in Path(templates_folder()).iterdir():
+        assert not re.search(r"\|\s*safe|autoescape", path.read_text()), path
+    assert (templates_folder() / "page.js").stat().st_size < 20_000
+
+
+@given(SHARES)
+def test_a_percentage_is_never_an_inexact_0_or_100(share):
+    text = formats.percent(share)
+    assert (text == "0\u00a0%") == (share == 0)
+    assert (text == "100\u00a0%") == (share == 1)
+    assert not text.startswith(("0.0", "100.0"))
+
+
+@given(FINITE, st.integers(0, 4))
+def test_a_number_never_reads_as_zero_unless_it_is(value, places):
+    for text in (formats.number(value), formats.fixed(value, places)):
+        assert (text == "0") == (value == 0)
+        assert "-" not in text
+        if value:
+            read = float(text.replace(formats.MINUS, "-").replace(",", ""))
+            assert read == pytest.approx(value, rel=0.51, abs=1e-300)
+
+
+@given(FINITE)
+def test_data_values_round_trip(value):
+    assert float(formats.exact(value)) == value
+
+
+@given(st.sets(st.integers(0, 300)))
+def test_ranges_name_every_index_once(indices):
+    read: list[int] = []
+    for word in filter(None, formats.ranges(sorted(indices)).split(", ")):
+        first, _, last = word.partition("–")
+        read.extend(range(int(first), int(last or first) + 1))
+    assert read == sorted(indices)
+
+
+@given(st.text())
+def test_names_break_without_losing_a_letter(text):
+    assert "".join(formats.pieces(text)) == formats.clean(text)
+    assert formats.clean(text).encode("utf-8").decode("utf-8") == formats.clean(text)
+
+
+@given(st.lists(st.text(max_size=8), max_size=20))
+def test_anchors_are_never_given_out_twice(words):
+    anchors = Anchors()
+    taken = [anchors.take(word) for word in words]
+    assert len(set(taken)) == len(taken)
+    assert all(re.fullmatch(r"[a-z0-9.\-]+", anchor) for anchor in taken)
+
+
+@pytest.mark.parametrize(
+    ("images", "bound"), [(1, "95"), (8, "31"), (16, "17"), (32, "8.9"), (100, "3"), (300, "0.99")]
+)
+def test_the_bound_on_the_firing_rate(images, bound):
+    assert formats.rate_bound(images) == f"{bound}\u00a0%"
+
+
+def test_zeros_have_a_bar_of_their_own():
+    histogram = samples.Histogram(edges=[0.0, 1.0, 2.0], counts=[90, 10])
+    spark = cells.spark(histogram, zeros=90, count=100)
+    assert spark.zero_x == 0
+    assert spark.zero_height == pytest.approx(0.9 * cells.SPARK_HEIGHT, abs=0.1)
+    assert spark.path == "M0 22H50V0H100V22Z"
+    assert cells.spark(histogram, zeros=0, count=100).zero_x is None
+
+
+def test_shades_run_from_exactly_none_to_exactly_all():
+    assert [formats.heat(share) for share in (None, 0.0, 1e-9, 0.02, 0.07, 0.2, 0.3, 0.999, 1.0)] == [
+        0,
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+    ]
