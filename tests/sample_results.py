@@ -65,7 +65,8 @@ def activation(
         "mean": float(values.mean()), "std": float(values.std()), "min": float(values.min()),
         "max": float(values.max()), "zeros": zeros, "zero_fraction": zeros / values.size, "near_zeros": near,
         "near_zero_fraction": near / values.size, "nonfinite": 0, "nan": 0, "posinf": 0, "neginf": 0, "dead": dead,
-        "dead_fraction": len(dead) / channels, "constant": [], "fired_images": fired if rectifier else None, "histogram": histogram(values),
+        "dead_fraction": len(dead) / channels, "constant": [], "fired_images": fired if rectifier else None,
+        "histogram": histogram(values),
     }  # fmt: skip
     return Activation(**{**fields, **more})
 
@@ -138,7 +139,8 @@ def run(
         weights.append(weight(f"{layer}.bias", [channels], index + seed, "bias"))
         statistic = f"features.{index * 3 + 1}.running_mean"
         buffers.append(Buffer(name=statistic, module="BatchNorm2d", dtype="float32",
-                              shape=[channels], count=channels, mean=0.1, std=1.0, min=-2.0, max=2.0, nonfinite=0))  # fmt: skip
+                              shape=[channels], count=channels, mean=0.1, std=1.0, min=-2.0, max=2.0,
+                              nonfinite=0))  # fmt: skip
         side = max(4, 40 >> index)
         tiles = noise.integers(0, 255, (4, 12, side, side), np.uint8)
         shown = [c for c in silent if c < 12]
@@ -152,7 +154,8 @@ def run(
         key, source = picture(sheet)
         pictures[key] = source
         maps.append(FeatureMaps(layer=f"features.{index * 3 + 2}", call=0, kind="maps", picture=key,
-                                images=[0, 1, 2, 3], channels=list(range(12)), tile=[side, side], gap=GAP, low=0.0, high=4.1))  # fmt: skip
+                                images=[0, 1, 2, 3], channels=list(range(12)),
+                                tile=[side, side], gap=GAP, low=0.0, high=4.1))  # fmt: skip
     units = activation("classifier.1", 128, 3 + seed, dead=[3, 4, 5, 6, 70, 127], shape=[128])
     taps.append(units)
     key, source = picture(noise.integers(0, 255, (2 * 2 + GAP, 64), np.uint8))

@@ -238,7 +238,7 @@ def test_all_null_numbers_and_no_histogram_are_shown_as_missing():
         weights=[one],
         maps=[],
         kernels=None,
-        summary=samples.summary([tap], [one]),
+        summary=None,
     )
     page = Rows(render(samples.results([run])))
     numbers = next(numbers for row, numbers in page.rows if "data-layer" in row)
@@ -340,7 +340,7 @@ def test_every_template_file_is_used(monkeypatch):
     original = loader.get_source
     monkeypatch.setattr(loader, "get_source", lambda env, name: opened.add(name) or original(env, name))
     asset = environment.asset
-    monkeypatch.setattr("featreport.report.render.asset", lambda name: opened.add(name) or asset(name))
+    monkeypatch.setattr("featreport.report.rendering.asset", lambda name: opened.add(name) or asset(name))
     render(samples.sample())
     environment.environment.cache_clear()
     assert opened == {path.name for path in templates_folder().iterdir()}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from featreport.judge import Level
 from featreport.report import formats
 from featreport.report.anchors import Anchors
+from featreport.report.cells import Name
 from featreport.report.drawings import thumbnail
-from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method, Name
+from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Load, Results, Run

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from featreport.figures.cells import lattice, unit_blocks
 from featreport.report import formats
-from featreport.report.page import KernelFigure, Label, MapFigure, Name, Placed, Scale
+from featreport.report.cells import Name
+from featreport.report.drawn import KernelFigure, Label, MapFigure, Placed, Scale
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Activation, FeatureMaps, ImageFile, Kernels, Run

@@ -6,7 +6,8 @@ from featreport.figures.cells import bar
 from featreport.judge.findings import Level, rectifiers, tap_name
 from featreport.report import formats
 from featreport.report.audits import load_level
-from featreport.report.page import Cell, CompareCell, CompareTable, Name, OverviewRow, StripCell
+from featreport.report.cells import Cell, Name
+from featreport.report.page import CompareCell, CompareTable, OverviewRow, StripCell
 from featreport.report.rows import count, name, share
 from featreport.results.schema import Activation, Results, Run
 

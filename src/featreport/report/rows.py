@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from featreport.figures.cells import bar, spark
 from featreport.report import formats
 from featreport.report.anchors import Anchors
-from featreport.report.page import BufferRow, Cell, Channels, Name, TapRow, WeightGroup, WeightRow
+from featreport.report.cells import BufferRow, Cell, Channels, Name, TapRow, WeightGroup, WeightRow
 from featreport.results.schema import Activation, Buffer, Run, Weight
 
 _MOMENTS = ("mean", "std", "min", "max")

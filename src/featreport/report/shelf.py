@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from featreport.report.anchors import Anchors
-from featreport.report.page import Picture
+from featreport.report.drawn import Picture
 from featreport.results.schema import Results, Run
 
 

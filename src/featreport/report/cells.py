@@ -1,0 +1,91 @@
+"""The page model of tables: names, number cells and rows; every number is already text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from featreport.figures.cells import Spark
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name in full and in the pieces between which a line may break."""
+
+    text: str
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number cell: the metric, the value in full precision, and its text."""
+
+    metric: str
+    value: str
+    text: str
+    heat: int = 0  # shade, 0 none … 7 all
+    bar: float | None = None  # length in pixels
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Some channels of some: the count is the cell, the indices are one click away."""
+
+    cell: Cell
+    share: str
+    indices: str  # empty: none
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TapRow:
+    """One row of the table of taps."""
+
+    anchor: str
+    layer: Name
+    call: int
+    output: str | None
+    module: str
+    rectifier: bool
+    shape: str
+    axis: str
+    flagged: bool
+    dead: Channels
+    constant: Channels
+    spark: Spark | None
+    numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, non-finite, fires on
+
+
+@dataclass(frozen=True)
+class WeightRow:
+    """One row of a table of parameter tensors."""
+
+    anchor: str
+    name: Name
+    tied: tuple[Name, ...]
+    module: str
+    shape: str
+    dtype: str
+    flagged: bool
+    dead: Channels | None
+    spark: Spark | None
+    numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, relative near-zero, non-finite
+
+
+@dataclass(frozen=True)
+class WeightGroup:
+    """Tensors of one kind."""
+
+    title: str
+    caption: str
+    rows: tuple[WeightRow, ...]
+
+
+@dataclass(frozen=True)
+class BufferRow:
+    """One buffer."""
+
+    name: Name
+    module: str
+    shape: str
+    dtype: str
+    numbers: tuple[Cell, ...]

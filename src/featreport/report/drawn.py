@@ -1,0 +1,78 @@
+"""The page model of pictures: what is drawn where, in CSS pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from featreport.report.cells import Name
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded picture; with `source` it stands here, without it is shown again by reference to `anchor`."""
+
+    key: str
+    anchor: str
+    source: str | None
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Label:
+    """A word over a column of tiles."""
+
+    x: float
+    text: str
+    struck: bool
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A picture or a box at a place of a drawing."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What black and white stand for."""
+
+    black: str
+    white: str
+
+
+@dataclass(frozen=True)
+class MapFigure:
+    """The feature maps of one tap: thumbnails, the sprite, what is dead, and what to see."""
+
+    title: Name
+    module: str
+    rectifier: bool
+    width: float
+    height: float
+    sprite: Placed
+    thumbnails: tuple[Placed, ...]
+    labels: tuple[Label, ...]
+    gaps: str  # path over the gaps of the sprite, in its coordinates
+    hatched: tuple[Placed, ...]  # dead maps
+    units: str  # path of dead units
+    unit_grids: tuple[Placed, ...]  # where the grid of units stands, once per image
+    caption: str
+    scale: Scale | None
+    alt: str
+
+
+@dataclass(frozen=True)
+class KernelFigure:
+    """The first layer's filters."""
+
+    sprite: Placed
+    gaps: str
+    caption: str
+    scale: Scale
+    alt: str
