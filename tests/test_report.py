@@ -426,3 +426,9 @@ def test_shades_run_from_exactly_none_to_exactly_all():
         6,
         7,
     ]
+
+
+def test_rendering_twice_through_the_package_works():
+    from featreport import report
+
+    assert report.render(samples.empty()) == report.render(samples.empty())
