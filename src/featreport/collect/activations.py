@@ -16,7 +16,7 @@ from featreport.collect.layout import Layout, Layouts, as_rows
 from featreport.collect.maps import ShownMaps
 from featreport.collect.taps import Tap
 from featreport.results.schema import Activation, Histogram
-from featreport.statistics import Seen, Settings, State, Statistic, all_statistics, blocks
+from featreport.statistics import Seen, Settings, State, Statistic, Workspace, all_statistics, blocks
 
 
 @dataclass
@@ -49,6 +49,7 @@ class ActivationCollector:
     def __post_init__(self) -> None:
         self.statistics: list[Statistic] = all_statistics(self.settings)
         self._streams: dict[tuple[str, int, str | None], _Stream] = {}
+        self._workspace = Workspace()
         self._dropped: set[tuple[str, int, str | None]] = set()
         self._layouts = Layouts()
         self._images: tuple[int, int] = (0, 0)
@@ -78,7 +79,7 @@ class ActivationCollector:
             stream = self._open(key, tap, layout, output, rows)
         elif not self._accept(key, stream, layout, output, rows):
             return
-        for block in blocks(rows):
+        for block in blocks(rows, self._workspace):
             for statistic, state in zip(self.statistics, stream.states, strict=True):
                 statistic.update(state, block)
         stream.images += count

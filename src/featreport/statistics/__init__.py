@@ -6,12 +6,12 @@ import importlib
 import pkgutil
 
 from featreport.statistics.base import REGISTRY, Seen, Settings, State, Statistic
-from featreport.statistics.block import Block, blocks
+from featreport.statistics.block import Block, Workspace, blocks
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Block", "Seen", "Settings", "State", "Statistic", "all_statistics", "blocks"]
+__all__ = ["Block", "Seen", "Settings", "State", "Statistic", "Workspace", "all_statistics", "blocks"]
 
 
 def all_statistics(settings: Settings) -> list[Statistic]:

@@ -46,7 +46,8 @@ class HistogramOfValues(Statistic):
         bits = values.view(torch.int32)
         # Below zero a bin must be closed at its left end too: one unit nearer to zero before the bits are cut.
         # So −0.0 wraps around to the greatest cell, which holds no finite number: `value` puts it back.
-        cell = (bits + (bits >> 31)).bitwise_right_shift_(DROPPED).add_(CELLS // 2).flatten()
+        cell = torch.bitwise_right_shift(bits, 31, out=block.workspace.take("cells", bits, torch.int32))
+        cell = cell.add_(bits).bitwise_right_shift_(DROPPED).add_(CELLS // 2).view(-1)
         cells = state["cells"]
         if values.device.type == "cpu":
             cells += torch.bincount(cell, minlength=CELLS)

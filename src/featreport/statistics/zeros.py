@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from featreport.statistics.base import HostState, Seen, State, Statistic, at_most, register, share, zeros
 from featreport.statistics.block import Block
 
 
-def _nonzero(values: Tensor) -> Tensor:
-    """Count of values != 0 per row, `[n, c]`; NaN counts. Exact: a float32 count holds up to 2^24."""
-    if values.dtype == torch.float32 and values.shape[2] >= 1 << 24:
-        return (values != 0).sum(2)
-    count: Tensor = torch.linalg.vector_norm(values, 0, dim=2)
-    return count
+def _count(found: Tensor) -> Tensor:
+    """Sum of a `[n, c, p]` mask of 0.0 and 1.0 over positions, exact: float32 holds every count up to 2^24."""
+    return found.sum(2, dtype=torch.float64 if found.shape[2] > 1 << 24 else None)
 
 
 @register
@@ -37,8 +33,9 @@ class Zeros(Statistic):
         return {"zeros": zeros(channels, device)}
 
     def update(self, state: State, block: Block) -> None:
-        found = block.values.shape[2] - _nonzero(block.values).to(state["zeros"].dtype)
-        state["zeros"][block.channels] += found.sum(0)
+        # The comparison writes floats at once: summing them is six times as fast as counting booleans.
+        found = torch.eq(block.values, 0.0, out=block.workspace.take("mask", block.values, block.values.dtype))
+        state["zeros"][block.channels] += _count(found).to(state["zeros"].dtype).sum(0)
 
     def merge(self, into: State, other: State) -> None:
         into["zeros"] += other["zeros"]
@@ -64,8 +61,10 @@ class NearZeros(Statistic):
     def update(self, state: State, block: Block) -> None:
         limit = self.settings.near_zero
         limit = at_most(limit) if block.values.dtype == torch.float32 else limit
-        far = _nonzero(F.hardshrink(block.values, limit))  # hardshrink keeps |x| > limit, and NaN
-        state["near"][block.channels] += (block.values.shape[2] - far.to(state["near"].dtype)).sum(0)
+        buffer = block.workspace.take("mask", block.values, block.values.dtype)
+        magnitude = torch.abs(block.values, out=buffer)
+        found = torch.le(magnitude, limit, out=magnitude)  # NaN is not ≤ anything
+        state["near"][block.channels] += _count(found).to(state["near"].dtype).sum(0)
 
     def merge(self, into: State, other: State) -> None:
         into["near"] += other["near"]
