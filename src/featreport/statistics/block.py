@@ -54,7 +54,9 @@ class Block:
 
     @cached_property
     def _shifted_plain(self) -> tuple[Tensor, Tensor]:
-        shifted = self.workspace.take("shifted", self.values, self.precise).copy_(self.values).sub_(self.shift)
+        shifted = (
+            self.workspace.take("shifted", self.values, self.precise).copy_(self.values).sub_(self.shift)
+        )
         return shifted, shifted.sum(2)
 
     @cached_property

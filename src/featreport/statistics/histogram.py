@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from featreport.statistics.base import HostState, Seen, State, Statistic, register, zeros
 from featreport.statistics.block import Block
@@ -16,6 +18,7 @@ MANTISSA = 5  # leading mantissa bits kept: 32 cells an octave
 DROPPED = 23 - MANTISSA
 CELLS = 1 << (32 - DROPPED)  # of all float32 bit patterns
 SUBNORMAL = 2.0 ** (-126 - MANTISSA)  # the spacing of cells below the least normal number
+LANES = 4
 MOST_BINS = 64
 
 
@@ -47,11 +50,13 @@ class HistogramOfValues(Statistic):
         # Below zero a bin must be closed at its left end too: one unit nearer to zero before the bits are cut.
         # So −0.0 wraps around to the greatest cell, which holds no finite number: `value` puts it back.
         cell = torch.bitwise_right_shift(bits, 31, out=block.workspace.take("cells", bits, torch.int32))
-        cell = cell.add_(bits).bitwise_right_shift_(DROPPED).add_(CELLS // 2).view(-1)
+        cell = cell.add_(bits).bitwise_right_shift_(DROPPED).view(-1)
         cells = state["cells"]
         if values.device.type == "cpu":
-            cells += torch.bincount(cell, minlength=CELLS)
+            tables = torch.bincount(cell.add_(_lanes(cell.numel())), minlength=LANES * CELLS)
+            cells += tables.view(LANES, CELLS).sum(0)
         else:  # bincount would wait for the device
+            cell = cell.add_(CELLS // 2)
             cells.index_add_(0, cell, torch.ones_like(cell, dtype=cells.dtype))
 
     def merge(self, into: State, other: State) -> None:
@@ -63,6 +68,17 @@ class HistogramOfValues(Statistic):
         cells[-1] = 0
         edges, counts = rebin(cells)
         return {"histogram": {"edges": edges.tolist(), "counts": counts.tolist()}}
+
+
+@lru_cache(maxsize=64)
+def _lanes(count: int) -> Tensor:
+    """Offsets `[count]` that send neighbours to different tables.
+
+    Many equal values in a row (a ReLU's zeros) would each wait for the count before them: measured on half a million
+    values, one table takes 0.9 to 1.6 ms, four take 0.7.
+    """
+    with torch.inference_mode(mode=False):
+        return torch.arange(count, dtype=torch.int32).remainder_(LANES).mul_(CELLS).add_(CELLS // 2)
 
 
 def _lower_borders() -> NDArray[np.float64]:

@@ -34,7 +34,9 @@ class Zeros(Statistic):
 
     def update(self, state: State, block: Block) -> None:
         # The comparison writes floats at once: summing them is six times as fast as counting booleans.
-        found = torch.eq(block.values, 0.0, out=block.workspace.take("mask", block.values, block.values.dtype))
+        found = torch.eq(
+            block.values, 0.0, out=block.workspace.take("mask", block.values, block.values.dtype)
+        )
         state["zeros"][block.channels] += _count(found).to(state["zeros"].dtype).sum(0)
 
     def merge(self, into: State, other: State) -> None:
