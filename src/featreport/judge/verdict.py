@@ -121,7 +121,8 @@ def _headline(done: Sequence[Run]) -> str:
     name = formats.shorten(run.id, 80)
     if len(dying) == 1:
         return f"{name} {losses}." if len(done) == 1 else f"{name} {losses}; no other run loses any."
-    count = f"All {len(done)}" if len(dying) == len(done) else f"{len(dying)} of {len(done)}"
+    everyone = "Both" if len(done) == 2 else f"All {len(done)}"  # noqa: PLR2004
+    count = everyone if len(dying) == len(done) else f"{len(dying)} of {len(done)}"
     return f"{count} have silent channels; the worst, {name}, {losses}."
 
 
