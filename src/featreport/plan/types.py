@@ -11,7 +11,7 @@ from typing import Any, Literal
 class SourceRef:
     """Where an architecture comes from, e.g. kind "torchvision" and name "alexnet"."""
 
-    kind: Literal["torchvision", "python-file", "python-module"]
+    kind: Literal["torchvision", "timm", "python-file", "python-module", "none"]
     text: str  # as written in the manifest
     name: str  # torchvision's model name, or the callable's (dotted) name
     file: Path | None = None  # python-file: the absolute path
@@ -29,6 +29,9 @@ class CheckpointRef:
     weights: str | None = None  # weights: the published name, e.g. "IMAGENET1K_V1"
     seed: int | None = None  # random: the seed
     key: str | None = None  # file: which nested state dict to take
+    strict: bool = True  # False: what does not fit is left out, and listed
+    allow_missing: tuple[str, ...] = ()  # globs of the model's tensors that the file may lack
+    allow_unexpected: tuple[str, ...] = ()  # globs of the file's tensors that the model may lack
 
 
 @dataclass(frozen=True)

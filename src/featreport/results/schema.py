@@ -142,15 +142,32 @@ class Load(Frozen):
 
     path: str | None
     sha256: str | None
-    format: str  # "torch zip" | "torch legacy" | "safetensors" | "published weights" | "random"
+    # "torch zip" | "torch legacy" | "safetensors" | "TorchScript" | "torch.export" | "sharded index" |
+    # "published weights" | "random"
+    format: str
     bytes: int | None = None
+    producer: str | None = None  # what wrote the file, where that is recorded
+    checksums: str | None = None  # e.g. "CRC-32 of 126 records verified"
+    strict: bool = True
     key: str | None = None  # the nesting chosen, e.g. "state_dict_ema"; None: the file's top level
-    alternatives: list[str] = Field(default_factory=list)
+    alternatives: list[str] = Field(
+        default_factory=list
+    )  # other state dicts of the file that fit in part or whole
     prefix: str | None = None  # the prefix removed
+    suffix: str | None = None  # the suffix removed
     matched: int
     missing: list[str] = Field(default_factory=list)
     unexpected: list[str] = Field(default_factory=list)
     mismatched: list[Mismatch] = Field(default_factory=list)
+    applied: list[str] = Field(default_factory=list)  # what was done to tensors, e.g. masks multiplied in
+    dtypes: dict[str, int] = Field(default_factory=dict)  # tensors of the chosen state dict by stored dtype
+    facts: dict[str, str] = Field(
+        default_factory=dict
+    )  # found beside the tensors: epoch, step, arch, best metric
+    untrained: bool = False  # the loaded weights still have the distribution of their initialisation
+    idle_norms: list[str] = Field(
+        default_factory=list
+    )  # BatchNorm layers whose statistics were never updated
 
 
 class FailedImage(Frozen):
