@@ -56,7 +56,7 @@ def saved(path: Path, value: object, kind: str = "torch zip") -> Path:
 def put(path: Path, model: nn.Module | None = None, key: str | None = None) -> tuple[nn.Module, Load]:
     model = model or net()
     ref = CheckpointRef("file", f"runs/{path.name}", path=path, key=key)
-    return model, load_into(model, ref, SOURCE)
+    return model, load_into(model, ref, SOURCE).audit
 
 
 def refused(path: Path, model: nn.Module | None = None, key: str | None = None) -> CheckpointError:
@@ -103,7 +103,7 @@ def test_large_zip_files_are_mapped_and_read_the_same(
 
 def test_random_loads_nothing() -> None:
     model = net(seed=3)
-    load = load_into(model, CheckpointRef("random", "random:3", seed=3), SOURCE)
+    load = load_into(model, CheckpointRef("random", "random:3", seed=3), SOURCE).audit
     assert load == Load(path=None, sha256=None, format="random", matched=0)
     assert same(model, net(seed=3).state_dict())
 
@@ -670,7 +670,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
 def fetched(name: str = "V1", source: SourceRef = PUBLISHED) -> tuple[nn.Module, Load]:
     model = net()
-    return model, load_into(model, CheckpointRef("weights", f"weights:{name}", weights=name), source)
+    return model, load_into(model, CheckpointRef("weights", f"weights:{name}", weights=name), source).audit
 
 
 def hashed(path: Path) -> str:

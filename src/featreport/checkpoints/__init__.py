@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
+    from featreport.checkpoints.loading import Loaded
     from featreport.checkpoints.reading import Checkpoint
     from featreport.plan.types import CheckpointRef, SourceRef
-    from featreport.results.schema import Load
 
 __all__ = ["load_into", "read"]
 
 
-def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) -> Load:
-    """Put the checkpoint's numbers into `model` and return the audit.
+def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) -> Loaded:
+    """Put the checkpoint's numbers into `model` and return the audit and the tensors as stored.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit; its `load` is the audit as far as it went.

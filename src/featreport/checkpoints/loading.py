@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from featreport.checkpoints import explain, layout, match, published, reading
 from featreport.errors import CheckpointError
@@ -11,8 +13,16 @@ from featreport.plan.types import CheckpointRef, SourceRef
 from featreport.results.schema import Load
 
 
-def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) -> Load:
-    """Put the checkpoint's numbers into `model` and return the audit.
+@dataclass(frozen=True)
+class Loaded:
+    """The audit, and by the model's names the file's tensors whose stored type is not the model's."""
+
+    audit: Load
+    stored: dict[str, Tensor] = field(default_factory=dict)
+
+
+def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) -> Loaded:
+    """Put the checkpoint's numbers into `model` and return the audit and the tensors as stored.
 
     Half-precision numbers are converted to the model's type. Kind "random" loads nothing: the model was built
     with that seed.
@@ -21,7 +31,7 @@ def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) ->
         CheckpointError: the file cannot be read or does not fit; its `load` is the audit as far as it went.
     """
     if checkpoint.kind == "random":
-        return Load(path=None, sha256=None, format="random", matched=0)
+        return Loaded(Load(path=None, sha256=None, format="random", matched=0))
     if checkpoint.kind == "weights":
         path = published.fetch(source, checkpoint.weights or "DEFAULT")
         shown, kind = path.name, "published weights"
@@ -34,7 +44,7 @@ def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) ->
         path=shown, sha256=content.sha256, format=kind or content.format, bytes=content.bytes, matched=0
     )
     try:
-        return _load(model, content, checkpoint.key, source, audit)
+        return Loaded(_load(model, content, checkpoint.key, source, audit))
     except CheckpointError as error:
         message, hint = reading.one_line(f"{shown} {error.message}"), reading.one_line(error.hint)
         raise CheckpointError(message, hint, load=error.load or audit) from error.__cause__

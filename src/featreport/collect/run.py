@@ -72,7 +72,7 @@ def execute_run(
         random = run.checkpoint.kind == "random"
         seed = run.checkpoint.seed if random and run.checkpoint.seed is not None else 0
         model = build_model(run.source, seed=seed, weights=run.checkpoint.weights)
-        load = load_into(model, run.checkpoint, run.source)
+        load = load_into(model, run.checkpoint, run.source).audit
         return _measure(job, model, load)
     except RunError as error:
         if isinstance(error, CheckpointError) and error.load is not None:
