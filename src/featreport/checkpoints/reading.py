@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from featreport.checkpoints import safetensors, torch_legacy, torch_zip
+from featreport.checkpoints import safetensors, sharded, torch_export, torch_legacy, torch_zip, torchscript
+from featreport.checkpoints.contents import Bytes, Contents, load_bytes, sha256
 from featreport.checkpoints.sniff import Format, sniff
 from featreport.errors import CheckpointError
 
-READERS: dict[Format, Callable[[Path], object]] = {
+READERS: dict[Format, Callable[[Bytes], Contents]] = {
     "torch zip": torch_zip.load,
     "torch legacy": torch_legacy.load,
-    "safetensors": safetensors.load,
+    "TorchScript": torchscript.load,
+    "torch.export": torch_export.load,
 }
 _ADVICE = ("weights_only", "weights only", "add_safe_globals", "torch.load", "trust")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file's content: containers and CPU tensors, no object of any other kind that could run."""
+    """A file's content: plain data and CPU tensors, no object of any other kind (see `values`)."""
 
     tree: object
     format: Format
-    sha256: str
-    bytes: int
+    sha256: str  # of the file; of an index: of its own hash and its shards', in their order
+    bytes: int  # with all shards
+    producer: str | None = None
+    checksums: str | None = None
+    objects: tuple[str, ...] = ()  # classes and functions that the file names; none was looked up
+    metadata: dict[str, str] = field(default_factory=dict)  # texts beside the tensors, of safetensors
 
 
 def one_line(text: str) -> str:
@@ -61,14 +68,41 @@ def read(path: Path, *, shown: str | None = None) -> Checkpoint:
 
 def _read(path: Path) -> Checkpoint:
     kind = sniff(path)
+    if kind == "sharded index":
+        return _read_shards(path)
     before = path.stat()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    tree = READERS[kind](path)
+    data = load_bytes(path)
+    with ThreadPoolExecutor(1) as beside:
+        digest = beside.submit(sha256, data)
+        found = safetensors.load(path) if kind == "safetensors" else READERS[kind](data)
+        hashed = digest.result()
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise CheckpointError("changed while it was read", "wait until the training has written it")
-    return Checkpoint(tree, kind, digest, before.st_size)
+    return _checkpoint(found, kind, hashed, before.st_size)
+
+
+def _read_shards(path: Path) -> Checkpoint:
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest()]
+    size = path.stat().st_size
+
+    def read_one(shard: Path) -> Contents:
+        nonlocal size
+        if sniff(shard) == "sharded index":
+            raise CheckpointError("is an index itself", "name the index of the tensors")
+        part = _read(shard)
+        hashes.append(part.sha256)
+        size += part.bytes
+        return Contents(part.tree, part.producer, part.checksums, part.objects, part.metadata)
+
+    found = sharded.load(path, read_one)
+    return _checkpoint(found, "sharded index", hashlib.sha256("".join(hashes).encode()).hexdigest(), size)
+
+
+def _checkpoint(found: Contents, kind: Format, digest: str, size: int) -> Checkpoint:
+    return Checkpoint(
+        found.tree, kind, digest, size, found.producer, found.checksums, found.objects, found.metadata
+    )
 
 
 def _plain(error: Exception) -> str:

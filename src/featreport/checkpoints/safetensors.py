@@ -8,14 +8,15 @@ from pathlib import Path
 
 import safetensors.torch
 
+from featreport.checkpoints.contents import Contents
 from featreport.errors import CheckpointError
 
 MAX_TENSORS = 50_000  # the reader takes seconds per hundred thousand, even for empty ones
 MAX_HEADER = 100 * 10**6  # bytes; the format's own limit
 
 
-def load(path: Path) -> object:
-    """Return the tensors by name.
+def load(path: Path) -> Contents:
+    """Return the tensors by name, and what the table says beside them.
 
     Raises:
         CheckpointError: its table names a tensor twice, or is larger than any model's.
@@ -32,7 +33,16 @@ def load(path: Path) -> object:
         raise CheckpointError(
             f"names more than {MAX_TENSORS:,} tensors, or none", "save the state dict of one model"
         )
-    return safetensors.torch.load_file(path, device="cpu")
+    return Contents(
+        safetensors.torch.load_file(path, device="cpu"),
+        checksums="none in this format",
+        metadata=_metadata(table),
+    )
+
+
+def _metadata(table: dict[str, object]) -> dict[str, str]:
+    found = table.get("__metadata__")
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

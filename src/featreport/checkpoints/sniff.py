@@ -8,11 +8,19 @@ from typing import Literal
 
 from featreport.errors import CheckpointError
 
-Format = Literal["torch zip", "torch legacy", "safetensors"]
+Format = Literal["torch zip", "torch legacy", "safetensors", "TorchScript", "torch.export", "sharded index"]
 
 LEGACY_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # the number torch.save wrote first, before torch 1.6
 LEGACY_HEAD = 32  # bytes within which it stands, whatever the pickle protocol
 HEAD = 4096
+
+_PROGRAMS: tuple[tuple[bytes, Format], ...] = (  # names in the tail of a zip file, its table of contents
+    (b"/constants.pkl", "TorchScript"),
+    (b"/archive_format", "torch.export"),
+    (b"/models/model.json", "torch.export"),
+    (b"serialized_exported_program.json", "torch.export"),
+)
+TAIL = 16 * 2**20
 
 _FETCH_AGAIN = "fetch it again and compare its size with the original's"
 _UNPACK = "unpack it and name the checkpoint inside"
@@ -48,7 +56,12 @@ def sniff(path: Path) -> Format:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(HEAD)
-    return _checkpoint(head, size) or _refuse(head, size)
+        kind = _checkpoint(head, size)
+        if kind == "torch zip":
+            file.seek(max(size - TAIL, 0))
+            tail = file.read(TAIL)
+            kind = next((program for name, program in _PROGRAMS if name in tail), kind)
+    return kind or _refuse(head, size)
 
 
 def _checkpoint(head: bytes, size: int) -> Format | None:
@@ -67,6 +80,8 @@ def _checkpoint(head: bytes, size: int) -> Format | None:
                     _FETCH_AGAIN,
                 )
             return "safetensors"
+    if head.lstrip()[:1] == b"{" and b'"weight_map"' in head:
+        return "sharded index"
     return None
 
 

@@ -3,142 +3,91 @@
 from __future__ import annotations
 
 import io
-import zipfile
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from featreport.checkpoints import scan
+from featreport.checkpoints.archive import Archive, open_archive
+from featreport.checkpoints.builders import BUILDERS, STORAGES, Storage, foreign, storage_kind
+from featreport.checkpoints.contents import Bytes, Contents
+from featreport.checkpoints.machine import HOSTILE, Machine, measure_depth
 from featreport.errors import CheckpointError
 
-# Smaller files are read whole: a mapped file cut short by its writer would kill the process.
-MMAP_FROM = 256 * 2**20
-CHUNK = 2**20
-ITEMSIZE = {  # bytes per element of torch's storage kinds; asking torch for them warns
-    **dict.fromkeys(("Untyped", "Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
-    **dict.fromkeys(("Half", "BFloat16", "Short"), 2),
-    **dict.fromkeys(("Float", "Int", "QInt32"), 4),
-    **dict.fromkeys(("Double", "Long", "ComplexFloat"), 8),
-    "ComplexDouble": 16,
-}
-_PROGRAM_HINT = "save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
+FIELDS = 5  # "storage", kind, key, location, number of elements
+ALLOWANCE = 64 * 2**20  # bytes that reading may copy beyond eight times the file
 
 
-def load(path: Path) -> object:
-    """Return the tree of containers and tensors in the file, every record's CRC verified.
+def load(data: Bytes) -> Contents:
+    """Return the tree in the file, every record's CRC verified.
 
     Raises:
-        CheckpointError: it is another kind of zip, is ambiguous, damaged, or asks for more than tensors.
-        Exception: whatever else zipfile or torch meets; the caller reports it as damage.
+        CheckpointError: it is another kind of zip, is ambiguous, damaged, or asks for more than it holds.
+        Exception: it is damaged in another way; the caller reports it so.
     """
-    size = path.stat().st_size
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise CheckpointError(
-            f"is a truncated zip file: the table of contents at its end is missing ({size:,} bytes)",
-            "fetch it again and compare its size with the original's",
-        ) from None
-    with archive:
-        records = _records(archive, size)
-        _verify(archive)
-        contents = scan.scan(io.BytesIO(archive.read(records["data.pkl"])))
-    scan.refuse_names(contents.names)
-    _match_storages(contents, records)
-    if (
-        size >= MMAP_FROM and path.suffix != ".safetensors"
-    ):  # torch.load goes by that suffix, whatever is inside
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    with path.open("rb") as file:
-        return torch.load(file, map_location="cpu", weights_only=True)
+    return read_pickle(open_archive(data), "data.pkl", "data/")
 
 
-def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """Return the records by their name below the archive's one top folder."""
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    names = [entry.filename.lower() for entry in entries]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise CheckpointError(
-            f"is ambiguous: it holds {twice[0]!r} more than once, and readers disagree on which one counts",
-            "save it again with torch.save",
-        )
-    records = {entry.filename.partition("/")[2]: entry for entry in entries}
-    _refuse_other_zips(records, [entry.filename for entry in entries])
-    if len({entry.filename.partition("/")[0] for entry in entries}) > 1 or len(records) < len(entries):
-        raise CheckpointError(
-            "is ambiguous: its records lie in more than one folder", "save it again with torch.save"
-        )
-    for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-            raise CheckpointError(
-                f"holds a compressed record: {entry.filename} takes {entry.compress_size:,} bytes "
-                f"in the file and claims {entry.file_size:,} unpacked; torch.save compresses nothing",
-                "save it again with torch.save",
-            )
-    claimed = sum(entry.file_size for entry in entries)
-    if claimed > size:
-        raise CheckpointError(
-            f"is damaged: its records claim {claimed:,} bytes, the file has {size:,}", "fetch it again"
-        )
-    return records
-
-
-def _refuse_other_zips(records: dict[str, zipfile.ZipInfo], names: list[str]) -> None:
-    if "constants.pkl" in records or any(name.startswith("code/") for name in records):
-        raise CheckpointError("is a TorchScript program, which is not available yet", _PROGRAM_HINT)
-    if any(name.endswith("exported_program.json") or name == "archive_format" for name in records):
-        raise CheckpointError("is a torch.export program, which is not available yet", _PROGRAM_HINT)
-    if "data.pkl" in records:
-        return
-    if any(name.endswith(".keras") or name == "model.weights.h5" for name in names):
-        raise CheckpointError(
-            "is a Keras model, not a PyTorch checkpoint", "name a file that torch.save wrote"
-        )
-    if names and all(name.endswith(".npy") for name in names):
-        raise CheckpointError(
-            "is a NumPy archive (npz), not a PyTorch checkpoint", "name a file that torch.save wrote"
-        )
-    raise CheckpointError(
-        f"is a zip archive without data.pkl, no checkpoint (first: {names[0] if names else 'nothing'})",
-        "unpack it and name the checkpoint inside",
+def read_pickle(archive: Archive, name: str, folder: str) -> Contents:
+    """Return the tree of the pickle `name`, whose storages lie in `folder`."""
+    swapped = archive.text("byteorder") == "big"
+    machine = Machine(
+        BUILDERS, _storages(archive, folder, swapped=swapped), 8 * len(archive.data) + ALLOWANCE
     )
+    tree = machine.run(io.BytesIO(archive.read(name)))
+    measure_depth(tree)
+    return Contents(tree, checksums=archive.checksums, objects=foreign(machine.names))
 
 
-def _verify(archive: zipfile.ZipFile) -> None:
-    """Read every record against its CRC, which torch.load does not; a stored CRC of 0 was never computed."""
-    for entry in archive.infolist():
-        if entry.CRC == 0:
-            del entry.CRC  # else zipfile itself would hold it against the record
-            continue
-        try:
-            with archive.open(entry) as record:
-                while record.read(CHUNK):
-                    pass
-        except zipfile.BadZipFile:
-            raise CheckpointError(
-                f"is damaged: the bytes of record {entry.filename} do not match their checksum (CRC-32)",
-                "a bit was flipped on disk or on the way; fetch it again",
-            ) from None
+def _storages(archive: Archive, folder: str, *, swapped: bool) -> Callable[[Any], Storage]:
+    known: dict[str, Storage] = {}
+
+    def find(value: Any) -> Storage:
+        kind, key, count = described(value)
+        if key not in known:
+            known[key] = _storage(archive, f"{folder}{key}", kind, count, swapped=swapped)
+        storage = known[key]
+        return storage if storage.kind == kind else Storage(storage.data, STORAGES[kind], kind)
+
+    return find
 
 
-def _match_storages(contents: scan.Contents, records: dict[str, zipfile.ZipInfo]) -> None:
-    """Refuse an index that claims another length for a record than it has; torch would read its neighbour."""
-    for storage in contents.storages:
-        entry = records.get(f"data/{storage.key}")
-        claimed = storage.count * _itemsize(storage.kind)
-        if entry is None and storage.count == 0:
-            continue
-        if entry is None or entry.file_size != claimed:
-            found = "is missing" if entry is None else f"has {entry.file_size:,} bytes"
-            raise CheckpointError(
-                f"is damaged: record data/{storage.key} {found}, its index claims {claimed:,}",
-                "save or fetch it again",
-            )
+def described(value: Any) -> tuple[str, str, int]:
+    """Return (kind, key, number of elements) of a storage as a pickle describes it.
+
+    Raises:
+        ValueError: it is not described as torch does.
+        CheckpointError: it is of an unknown kind.
+    """
+    if not isinstance(value, tuple) or len(value) < FIELDS or value[0] != "storage":
+        raise ValueError("a storage is not described as torch describes it")
+    key, count = value[2], value[4]
+    if not isinstance(key, str) or not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ValueError("a storage is not described as torch describes it")
+    return storage_kind(value[1]), key, count
 
 
-def _itemsize(kind: str) -> int:
-    name = kind.rpartition(".")[2].removesuffix("Storage")
-    if name not in ITEMSIZE:
-        raise CheckpointError(f"holds a storage of an unknown kind: {kind[:80]}", scan.RESAVE)
-    return ITEMSIZE[name]
+def _storage(archive: Archive, name: str, kind: str, count: int, *, swapped: bool) -> Storage:
+    dtype = STORAGES[kind]
+    claimed = count * dtype.itemsize
+    if count == 0 and name not in archive.records:
+        return Storage(torch.empty(0, dtype=torch.uint8).untyped_storage(), dtype, kind)
+    found = archive.records.get(name)
+    if found is None or found.length != claimed:
+        has = "is missing" if found is None else f"has {found.length:,} bytes"
+        raise CheckpointError(
+            f"is damaged: record {name[:80]} {has}, its index claims {claimed:,}", "save or fetch it again"
+        )
+    return make_storage(archive.tensor(name), dtype, kind, swapped=swapped)
+
+
+def make_storage(raw: torch.Tensor, dtype: torch.dtype, kind: str, *, swapped: bool = False) -> Storage:
+    """Return `raw` bytes as a storage, aligned and in this machine's byte order."""
+    if swapped and dtype.itemsize > 1:
+        if kind == "Untyped":
+            raise CheckpointError("was written with another byte order, without the numbers' types", HOSTILE)
+        part = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
+        raw = raw.reshape(-1, part).flip(1).flatten()
+    elif raw.numel() and raw.data_ptr() % dtype.itemsize:
+        raw = raw.clone()
+    return Storage(raw.untyped_storage(), dtype, kind)

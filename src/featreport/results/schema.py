@@ -165,6 +165,7 @@ class Load(Frozen):
         default_factory=dict
     )  # found beside the tensors: epoch, step, arch, best metric
     untrained: bool = False  # the loaded weights still have the distribution of their initialisation
+    objects: list[str] = Field(default_factory=list)  # classes and functions the file names; none was run
     idle_norms: list[str] = Field(
         default_factory=list
     )  # BatchNorm layers whose statistics were never updated
