@@ -19,6 +19,7 @@ READERS: dict[Format, Callable[[Bytes], Contents]] = {
     "TorchScript": torchscript.load,
     "torch.export": torch_export.load,
 }
+_AGAIN = "fetch or save it again and compare its size with the original's"
 _ADVICE = ("weights_only", "weights only", "add_safe_globals", "torch.load", "trust")
 
 
@@ -62,7 +63,7 @@ def read(path: Path, *, shown: str | None = None) -> Checkpoint:
     except Exception as error:
         raise CheckpointError(
             one_line(f"{shown} is damaged or cut short: {_plain(error)}"),
-            "fetch or save it again and compare its size with the original's",
+            _AGAIN,
         ) from error
 
 
@@ -90,7 +91,12 @@ def _read_shards(path: Path) -> Checkpoint:
         nonlocal size
         if sniff(shard) == "sharded index":
             raise CheckpointError("is an index itself", "name the index of the tensors")
-        part = _read(shard)
+        try:
+            part = _read(shard)
+        except (CheckpointError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise CheckpointError(f"is damaged or cut short: {_plain(error)}", _AGAIN) from error
         hashes.append(part.sha256)
         size += part.bytes
         return Contents(part.tree, part.producer, part.checksums, part.objects, part.metadata)

@@ -47,6 +47,7 @@ def _storages(archive: Archive, folder: str, *, swapped: bool) -> Callable[[Any]
         if key not in known:
             known[key] = _storage(archive, f"{folder}{key}", kind, count, swapped=swapped)
         storage = known[key]
+        _verify_claim(f"{folder}{key}", storage.data.nbytes(), count * STORAGES[kind].itemsize)
         return storage if storage.kind == kind else Storage(storage.data, STORAGES[kind], kind)
 
     return find
@@ -72,13 +73,16 @@ def _storage(archive: Archive, name: str, kind: str, count: int, *, swapped: boo
     claimed = count * dtype.itemsize
     if count == 0 and name not in archive.records:
         return Storage(torch.empty(0, dtype=torch.uint8).untyped_storage(), dtype, kind)
-    found = archive.records.get(name)
-    if found is None or found.length != claimed:
-        has = "is missing" if found is None else f"has {found.length:,} bytes"
-        raise CheckpointError(
-            f"is damaged: record {name[:80]} {has}, its index claims {claimed:,}", "save or fetch it again"
-        )
+    _verify_claim(name, archive.record(name).length, claimed)
     return make_storage(archive.tensor(name), dtype, kind, swapped=swapped)
+
+
+def _verify_claim(name: str, has: int, claimed: int) -> None:
+    if has != claimed:
+        raise CheckpointError(
+            f"is damaged: record {name[:80]} has {has:,} bytes, its index claims {claimed:,}",
+            "save or fetch it again",
+        )
 
 
 def make_storage(raw: torch.Tensor, dtype: torch.dtype, kind: str, *, swapped: bool = False) -> Storage:
