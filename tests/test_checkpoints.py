@@ -39,6 +39,13 @@ from featreport.results.schema import Load
 SOURCE = SourceRef("python-file", "python:net.py:net", "net", file=Path("/net.py"))
 
 
+PRODUCERS = {
+    "torch zip": "torch.save (file format 3)",
+    "torch legacy": "torch.save (before torch 1.6)",
+    "safetensors": "safetensors",
+}
+
+
 def net(classes: int = 5, seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
     return nn.Sequential(
@@ -94,8 +101,12 @@ def test_a_file_is_opened_by_its_content_whatever_its_name(tmp_path: Path, kind:
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         format=kind,
         bytes=path.stat().st_size,
-        checksums=load.checksums,
+        producer=PRODUCERS[kind],
+        checksums="CRC-32 of 14 records verified" if kind == "torch zip" else "none in this format",
         matched=9,
+        dtypes={"float32": 8, "int64": 1},
+        untrained=True,
+        idle_norms=["bn"],
     )
 
 
@@ -151,12 +162,14 @@ LAYOUTS: dict[str, tuple[object, str | None, str | None, list[str]]] = {
     "DataParallel": ({f"module.{k}": v for k, v in state().items()}, None, "module.", []),
     "stacked": ({f"module._orig_mod.{k}": v for k, v in state().items()}, None, "module._orig_mod.", []),
     "Lightning": ({"state_dict": {f"model.{k}": v for k, v in state().items()}}, "state_dict", "model.", []),
-    "EMA first in the file": ({"model_ema": EMA, "model": state()}, "model", None, ["model_ema"]),
-    "EMA, equal": ({"model_ema": state(), "model": state()}, "model", None, []),
+    "EMA, equal": ({"model_ema": state(), "model": state()}, "model_ema", None, ["model"]),
+    "in a list": ([3, state()], "1", None, []),
     "optimizer": (
         {"optimizer": {"state": state(), "param_groups": []}, "net": state()}, "net", None, []
     ),
-    "two conventions": ({"params": EMA, "state_dict": state()}, "state_dict", None, ["params"]),
+    "a part of EMA": (
+        {"ema": {"conv.weight": EMA["conv.weight"]}, "net": state()}, "net", None, ["ema"]
+    ),
 }  # fmt: skip
 
 
@@ -211,7 +224,7 @@ def test_missing_and_unexpected_tensors_fail_and_are_counted(tmp_path: Path) -> 
     tensors = {k: v for k, v in state().items() if not k.startswith("conv")}
     tensors |= {f"extra.{i}": torch.ones(1) for i in range(7)}
     error = refused(saved(tmp_path / "a.pt", tensors))
-    assert "2 missing in the file (conv.weight, conv.bias)" in error.message
+    assert "2 missing in the file (conv.weight [4, 3, 3, 3], conv.bias [4])" in error.message
     assert "7 not in the model (extra.0, extra.1, extra.2, extra.3, extra.4, and 2 more)" in error.message
     assert error.load is not None
     assert (error.load.matched, len(error.load.unexpected)) == (7, 7)
@@ -367,7 +380,7 @@ def test_folders_absent_files_and_pipes_are_named(tmp_path: Path) -> None:
     assert "is not a regular file" in refused(tmp_path / "pipe").message
 
 
-@pytest.mark.parametrize("tree", [torch.ones(3), [state()], {}, {"epoch": 3}, 5, None, "text"])
+@pytest.mark.parametrize("tree", [torch.ones(3), [torch.ones(3)], {}, {"epoch": 3}, 5, None, "text"])
 def test_a_file_without_a_state_dict_says_what_it_holds(tmp_path: Path, tree: object) -> None:
     assert "holds no state dict: it is " in refused(saved(tmp_path / "a.pt", tree)).message
 
@@ -657,7 +670,7 @@ def test_ctrl_c_passes_through_the_reader(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_tree_that_breaks_the_fitting_is_a_checkpoint_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*args: object) -> None:
+    def fail(*args: object, **options: object) -> None:
         raise RuntimeError("odd")
 
     monkeypatch.setattr("featreport.checkpoints.layout.verify", fail)

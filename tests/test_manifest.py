@@ -310,6 +310,41 @@ BAD = [
         ["5:43 models[0].checkpoints[0].key: a key belongs to a file, but the path is 'random:0'"],
     ),
     (
+        checkpoint("{path: a.pt, strict: 0}"),
+        ["5:40 models[0].checkpoints[0].strict: expected true or false, got 0"],
+    ),
+    (
+        checkpoint("{path: a.pt, strict: 'no'}"),
+        ["5:40 models[0].checkpoints[0].strict: expected true or false, got 'no'"],
+    ),
+    (
+        checkpoint("{path: a.pt, allow_missing: fc.*}"),
+        ["5:47 models[0].checkpoints[0].allow_missing: expected a list, got 'fc.*'"],
+    ),
+    (
+        checkpoint("{path: a.pt, allow_missing: [1, '']}"),
+        [
+            "5:48 models[0].checkpoints[0].allow_missing[0]: expected text, got 1 (put it in quotes)",
+            "5:51 models[0].checkpoints[0].allow_missing[1]: expected text, got an empty text",
+        ],
+    ),
+    (
+        checkpoint("{path: a.pt, allow_unexpeced: [x]}"),
+        ["5:32 models[0].checkpoints[0]: unknown key 'allow_unexpeced' (did you mean 'allow_unexpected'?)"],
+    ),
+    (
+        checkpoint("{path: a.pt, strict: false, allow_unexpected: [x]}"),
+        [
+            "5:65 models[0].checkpoints[0].allow_unexpected: allow_unexpected says nothing beside strict: false, which allows everything"
+        ],
+    ),
+    (
+        checkpoint("{path: 'random:0', strict: false}"),
+        [
+            "5:46 models[0].checkpoints[0].strict: strict belongs to a file, but the path is 'random:0': remove it"
+        ],
+    ),
+    (
         checkpoint("{path: a.pt, name: x}, {path: b.pt, name: x}"),
         [
             "5:61 models[0].checkpoints[1].name: two checkpoints of this model are called 'x' (the first is models[0].checkpoints[0])"

@@ -55,6 +55,16 @@ def test_every_kind_of_checkpoint_has_a_name(folder):
     assert ids(folder, written) == ["a/random-0", "a/IMAGENET1K_V1", "a/two"]
 
 
+def test_what_may_be_missing_or_left_over_reaches_every_file_of_a_glob(folder):
+    allowed = "allow_missing: [fc.*], allow_unexpected: [head.*]"
+    text = HEAD + f"    checkpoints: [{{path: runs/epoch_*.pt, {allowed}}}, {{path: random:0, name: x}}]\n"
+    refs = [run.checkpoint for run in plan(folder, text).runs]
+    found = [(ref.strict, ref.allow_missing, ref.allow_unexpected) for ref in refs]
+    assert found == [(True, ("fc.*",), ("head.*",))] * 2 + [(True, (), ())]
+    text = HEAD + "    checkpoints: [{path: runs/epoch_2.pt, strict: false}]\n"
+    assert plan(folder, text).runs[0].checkpoint.strict is False
+
+
 def test_a_folder_gives_its_own_images_in_natural_order(folder):
     run = plan(folder, HEAD + "    checkpoints: [random:0]\n").runs[0]
     assert [image.name for image in run.images] == ["images/b2.PNG", "images/b10.png"]

@@ -1,16 +1,25 @@
-"""Puts a checkpoint's numbers into a model, strictly, and returns the audit of it."""
+"""Puts a checkpoint's numbers into a model and returns the audit of it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from featreport.checkpoints import explain, layout, match, published, reading
+from featreport.checkpoints import explain, layout, published, reading, untrained
+from featreport.checkpoints.choice import choose
+from featreport.checkpoints.facts import facts
+from featreport.checkpoints.match import Expected, Fit
+from featreport.checkpoints.plain import brief
+from featreport.checkpoints.tolerance import COUNTER, Tolerance
 from featreport.errors import CheckpointError
 from featreport.plan.types import CheckpointRef, SourceRef
 from featreport.results.schema import Load
+
+MAX_OBJECTS = 50  # names of classes listed in an audit
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,16 @@ class Loaded:
 
     audit: Load
     stored: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every step of a load needs."""
+
+    model: nn.Module
+    expected: Expected
+    tolerance: Tolerance
+    source: SourceRef
 
 
 def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) -> Loaded:
@@ -41,10 +60,20 @@ def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) ->
         raise CheckpointError(f"{checkpoint.text} names no file", "give it a path")
     content = reading.read(path, shown=shown)
     audit = Load(
-        path=shown, sha256=content.sha256, format=kind or content.format, bytes=content.bytes, matched=0
+        path=shown,
+        sha256=content.sha256,
+        format=kind or content.format,
+        bytes=content.bytes,
+        producer=content.producer,
+        checksums=content.checksums,
+        objects=[brief(name) for name in content.objects[:MAX_OBJECTS]],
+        strict=checkpoint.strict,
+        matched=0,
     )
     try:
-        return Loaded(_load(model, content, checkpoint.key, source, audit))
+        job = _Job(model, Expected.of(model), Tolerance.of(checkpoint), source)
+        audit = _changed(audit, facts=facts(content.tree, content.metadata))
+        return _load(job, content, checkpoint.key, audit)
     except CheckpointError as error:
         message, hint = reading.one_line(f"{shown} {error.message}"), reading.one_line(error.hint)
         raise CheckpointError(message, hint, load=error.load or audit) from error.__cause__
@@ -53,64 +82,126 @@ def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) ->
         raise CheckpointError(message[:400], "save it again, only the state dict", load=audit) from error
 
 
-def _load(
-    model: nn.Module, content: reading.Checkpoint, key: str | None, source: SourceRef, audit: Load
-) -> Load:
-    expected = match.expected_tensors(model)
-    found = layout.candidates(content.tree, content.bytes, key)
-    best, alternatives = match.choose([match.fit(expected, candidate) for candidate in found])
-    audit = audit.model_copy(
-        update={
-            "key": reading.one_line(best.candidate.path) or None,
-            "alternatives": [reading.one_line(path) for path in alternatives],
-            "prefix": best.prefix,
-            "matched": len(best.matched),
-            "missing": list(best.missing),
-            "unexpected": [reading.one_line(name) for name in best.unexpected],
-            "mismatched": list(best.mismatched),
-        }
+def _load(job: _Job, content: reading.Checkpoint, key: str | None, audit: Load) -> Loaded:
+    found = layout.candidates(content.tree, content.bytes)
+    choice = choose(job.expected, found, key, job.tolerance)
+    best = choice.best
+    audit = _changed(
+        audit,
+        key=brief(best.candidate.path) or None,
+        alternatives=[brief(path) for path in choice.alternatives],
+        prefix=brief(best.renaming.prefix) or None,
+        suffix=brief(best.renaming.suffix) or None,
+        matched=len(best.matched),
+        missing=list(best.missing),
+        unexpected=[reading.one_line(name) for name in best.unexpected],
+        mismatched=list(best.mismatched),
+        applied=_applied(best),
+        dtypes=_dtypes(best),
     )
-    if not best.matched:
-        raise CheckpointError(*explain.stranger(expected, best, source), load=audit)
-    if best.mismatched:
-        raise CheckpointError(*explain.misfit(best, source), load=audit)
-    _verify_kinds(expected, best, audit)
-    return _copy(model, best, source, audit)
+    if not best.weight:
+        raise CheckpointError(*explain.stranger(job.expected, best, job.source), load=audit)
+    if choice.rivals:
+        raise CheckpointError(*explain.rivals(choice.rivals, job.source), load=audit)
+    if not all(job.tolerance.replaced(one.name) for one in best.mismatched):
+        raise CheckpointError(*explain.misfit(job.expected, best, job.tolerance, job.source), load=audit)
+    return _copy(job, best, audit)
 
 
-def _copy(model: nn.Module, best: match.Fit, source: SourceRef, audit: Load) -> Load:
+def _copy(job: _Job, best: Fit, audit: Load) -> Loaded:
     """Let the model load: its own hooks may know old names (ViT, RPN heads, frozen batch norms)."""
+    foreign = _foreign(job, best, audit)
+    kept = {name for name in best.sources if name not in foreign} - {one.name for one in best.mismatched}
+    kept -= {name for names in best.aside.values() for name in names}
+    tensors = {name: best.value(name) for name in best.sources if name in kept}
+    fresh = untrained.fresh(job.expected.tensors, [name for name in best.matched if name in kept])
+    dtypes = {name: None if is_lazy(value) else value.dtype for name, value in job.expected.tensors.items()}
     try:
         with torch.no_grad():
-            result = model.load_state_dict(best.tensors, strict=False)
+            result = job.model.load_state_dict(tensors, strict=False)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(
             f"was refused by the model: {reason}", "check 'source' and 'args'", load=audit
         ) from error
-    if best.complete:
-        return audit
-    missing = tuple(
-        name for name in best.missing if name in result.missing_keys or name.endswith(match.COUNTER)
+    absent = set(result.missing_keys)
+    missing = [name for name in best.missing if name in absent or name.endswith(COUNTER)] + sorted(foreign)
+    left = set(result.unexpected_keys)
+    unexpected = [name for name in best.unexpected if name in left or name not in best.sources]
+    if job.tolerance.lacking(missing) or job.tolerance.left_over(unexpected):
+        raise CheckpointError(*explain.misfit(job.expected, best, job.tolerance, job.source), load=audit)
+    now = {name: value for name, value in job.model.state_dict(keep_vars=True).items() if name in kept}
+    audit = _changed(
+        audit,
+        matched=len(tensors) - sum(name in left for name in tensors),
+        missing=missing,
+        unexpected=[reading.one_line(name) for name in unexpected],
+        applied=[
+            *audit.applied,
+            *job.tolerance.idle([*missing, *_reshaped(best)], [*unexpected, *_reshaped(best)]),
+        ],
+        untrained=untrained.looks_untrained(fresh, now),
+        idle_norms=untrained.idle_norms(job.model),
     )
-    unexpected = tuple(name for name in best.unexpected if name in result.unexpected_keys)
-    listed = [reading.one_line(name) for name in unexpected]
-    if match.lacking(missing) or match.left_over(unexpected):
-        raise CheckpointError(*explain.misfit(best, source), load=audit)
-    matched = len(best.tensors) - len(unexpected)
-    return audit.model_copy(update={"matched": matched, "missing": list(missing), "unexpected": listed})
+    stored = {
+        name: tensor for name in best.matched
+        if name in kept and name not in best.converted
+        and dtypes[name] not in {None, (tensor := tensors[name]).dtype}
+    }  # fmt: skip
+    return Loaded(audit, stored)
 
 
-def _verify_kinds(expected: dict[str, torch.Tensor], best: match.Fit, audit: Load) -> None:
-    """Refuse integers in the place of floats; float16 in the place of float32 is only a conversion."""
+def _foreign(job: _Job, best: Fit, audit: Load) -> list[str]:
+    """Return the tensors that are left out because they hold integers in the place of floats, or the reverse.
+
+    Raises:
+        CheckpointError: one is not allowed to be left out. float16 in the place of float32 is only a conversion.
+    """
+    found: list[str] = []
     for name in best.matched:
-        ours, theirs = expected[name].dtype, best.tensors[name].dtype
-        if _kind(ours) != _kind(theirs):
+        ours, theirs = job.expected.tensors[name].dtype, best.dtype(name)
+        if _kind(ours) == _kind(theirs):
+            continue
+        if not job.tolerance.replaced(name):
             raise CheckpointError(
                 f"holds {theirs} where the model has {ours}: {name}".replace("torch.", ""),
                 "a quantized or converted file cannot be measured as this model; name the float one",
                 load=audit,
             )
+        found.append(name)
+    return found
+
+
+def _applied(best: Fit) -> list[str]:
+    """Return what was done to the chosen state dict before it was copied, each with a count."""
+    counts: Counter[str] = Counter()
+    for name in best.matched:
+        source = best.sources[name]
+        if not isinstance(source, str):
+            counts[source.what] += 1
+        elif source in best.candidate.origins:
+            counts[f"converted from {best.candidate.origins[source]}"] += 1
+    done = [f"{what}: {count} tensor{'s' * (count != 1)}" for what, count in counts.items()]
+    left = [f"left out {len(names)} {what}" for what, names in best.aside.items()]
+    inside = best.renaming.described([name for name in best.sources.values() if isinstance(name, str)])
+    return [brief(text) for text in (*best.candidate.notes, *inside, *done, *left)]
+
+
+def _dtypes(best: Fit) -> dict[str, int]:
+    """Return how many tensors of the chosen state dict the file stores in each type."""
+    counts: Counter[str] = Counter()
+    for name, tensor in best.candidate.tensors.items():
+        origin = best.candidate.origins.get(name, "")
+        counts[origin.split()[0] if origin.startswith("q") else str(tensor.dtype).removeprefix("torch.")] += 1
+    return dict(counts.most_common())
+
+
+def _reshaped(best: Fit) -> list[str]:
+    return [one.name for one in best.mismatched]
+
+
+def _changed(audit: Load, **fields: object) -> Load:
+    return audit.model_copy(update=fields)
 
 
 def _kind(dtype: torch.dtype) -> str:

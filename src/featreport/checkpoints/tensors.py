@@ -9,8 +9,11 @@ from featreport.errors import CheckpointError
 SMALL = 2**20  # bytes; a constant expanded to this much is harmless
 
 
-def verify(name: str, tensor: torch.Tensor, file_bytes: int) -> None:
-    """Raise a `CheckpointError` unless `tensor` is dense, on the CPU and no larger than its file can hold."""
+def verify(name: str, tensor: torch.Tensor, file_bytes: int, *, converted: bool = False) -> None:
+    """Raise a `CheckpointError` unless `tensor` is dense, on the CPU and no larger than its file can hold.
+
+    A `converted` tensor may be larger: the reader made it from fewer bytes, within a budget of its own.
+    """
     if tensor.is_quantized:
         raise CheckpointError(f"holds a quantized tensor: {name}", "save a float state dict")
     if tensor.layout is not torch.strided or tensor.device.type != "cpu":
@@ -19,7 +22,7 @@ def verify(name: str, tensor: torch.Tensor, file_bytes: int) -> None:
             f"holds a tensor that is not dense: {name} is {kind}", "save a dense state dict"
         )
     needed = tensor.numel() * tensor.itemsize
-    if needed > max(file_bytes, SMALL):
+    if needed > max(file_bytes, SMALL) and not converted:
         raise CheckpointError(
             f"claims more than it holds: {name} would take {needed:,} bytes, the file has {file_bytes:,}",
             "the file is damaged or hostile; get it from another place",

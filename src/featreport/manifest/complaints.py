@@ -42,6 +42,7 @@ _EXPECTED = {
     "int_from_float": "a whole number",
     "float_type": "a number",
     "finite_number": "a finite number",
+    "bool_type": "true or false",
 }
 _MISSING_HINTS = {
     ("", "version"): "add 'version: 1'",

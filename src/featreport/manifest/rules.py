@@ -73,12 +73,8 @@ def _model(model: dict[str, Any], loc: Loc) -> Iterator[Breach]:
             yield Breach(
                 place, f"only torchvision publishes weights; {quote(str(source))} needs a file or random:SEED"
             )
-        if (
-            isinstance(entry, dict)
-            and entry.get("key") is not None
-            and path.startswith(("weights:", "random:"))
-        ):
-            yield Breach((*place[:-1], "key"), f"a key belongs to a file, but the path is {quote(path)}")
+        if isinstance(entry, dict):
+            yield from _of_files(entry, path, place[:-1])
     if foreign and model.get("transform") == "weights":
         yield Breach((*loc, "transform"), "the transform 'weights' needs a torchvision source")
     args = model.get("args")
@@ -87,6 +83,19 @@ def _model(model: dict[str, Any], loc: Loc) -> Iterator[Breach]:
             yield Breach(
                 (*loc, "args", key), f"expected the name of a Python argument, got {quote(key)}", at_key=True
             )
+
+
+def _of_files(entry: dict[str, Any], path: str, loc: Loc) -> Iterator[Breach]:
+    """Yield what only a file can have, where the path names none, and what cannot go together."""
+    if path.startswith(("weights:", "random:")) and entry.get("key") is not None:
+        yield Breach((*loc, "key"), f"a key belongs to a file, but the path is {quote(path)}")
+    for key in ("strict", "allow_missing", "allow_unexpected"):
+        if entry.get(key) is None:
+            continue
+        if path.startswith("random:"):
+            yield Breach((*loc, key), f"{key} belongs to a file, but the path is {quote(path)}: remove it")
+        elif key != "strict" and entry.get("strict") is False and entry[key]:
+            yield Breach((*loc, key), f"{key} says nothing beside strict: false, which allows everything")
 
 
 def _transform(transform: Any, loc: Loc) -> Iterator[Breach]:

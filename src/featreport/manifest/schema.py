@@ -118,6 +118,15 @@ class CheckpointEntry(Section):
     key: v.Text | None = Field(
         None, description="Which nested state dict of the file to take, e.g. state_dict_ema."
     )
+    strict: v.YesNo = Field(
+        True, description="false: what does not fit is left out, and listed in the report."
+    )
+    allow_missing: tuple[v.Text, ...] = Field(
+        (), description="Globs of the model's tensors that the file may lack, e.g. fc.*"
+    )
+    allow_unexpected: tuple[v.Text, ...] = Field(
+        (), description="Globs of the file's tensors that the model may lack, e.g. head.*"
+    )
 
 
 Checkpoint = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featreport.manifest import CheckpointEntry
@@ -41,7 +41,7 @@ def checkpoints_of(entry: str | CheckpointEntry, place: str, folder: Path) -> li
             Named(CheckpointRef("random", given.path, seed=int(rest)), name, place, bool(given.name), False)
         ]
     if kind == "weights":
-        ref = CheckpointRef("weights", given.path, weights=rest)
+        ref = _allowing(CheckpointRef("weights", given.path, weights=rest), given)
         return [Named(ref, given.name or rest, place, bool(given.name), False)]
     found = checkpoints(given.path, folder)
     if given.name and len(found) > 1:
@@ -51,7 +51,7 @@ def checkpoints_of(entry: str | CheckpointEntry, place: str, folder: Path) -> li
         )
     return [
         Named(
-            CheckpointRef("file", file.name, path=file.path, key=given.key),
+            _allowing(CheckpointRef("file", file.name, path=file.path, key=given.key), given),
             given.name or _stem(file.path),
             place,
             bool(given.name),
@@ -61,6 +61,16 @@ def checkpoints_of(entry: str | CheckpointEntry, place: str, folder: Path) -> li
     ]
 
 
+def _allowing(ref: CheckpointRef, given: CheckpointEntry) -> CheckpointRef:
+    """Return `ref` with what the manifest allows to be missing or left over."""
+    return replace(
+        ref,
+        strict=given.strict,
+        allow_missing=given.allow_missing,
+        allow_unexpected=given.allow_unexpected,
+    )
+
+
 def distinct(named: list[Named]) -> list[Named]:
     """Return the checkpoints without repetitions, and with names that tell them apart where folders can."""
     outright = {one.ref.path for one in named if not one.matched}
@@ -68,8 +78,10 @@ def distinct(named: list[Named]) -> list[Named]:
     for one in named:
         if one.matched and one.ref.path in outright:
             continue
-        what = (one.ref.kind, one.ref.path, one.ref.weights, one.ref.seed, one.ref.key)
-        unique.setdefault((*what, one.name if one.explicit else None), one)
+        ref = one.ref
+        what = (ref.kind, ref.path, ref.weights, ref.seed, ref.key)
+        allowed = (ref.strict, ref.allow_missing, ref.allow_unexpected)
+        unique.setdefault((what, allowed, one.name if one.explicit else None), one)
     kept = list(unique.values())
     counts = Counter(one.name for one in kept)
     clashing = [one for one in kept if counts[one.name] > 1 and not one.explicit and one.ref.path]

@@ -1,0 +1,60 @@
+"""Recovers the state dict of a pickled module or TorchScript program from what was recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from featreport.checkpoints.tree import MAX_DEPTH, attributes, children, is_module, is_script
+from featreport.checkpoints.values import Opaque
+from featreport.errors import CheckpointError
+
+MAX_MODULES = 100_000
+
+
+def named_values(module: Opaque) -> Iterator[tuple[str, object]]:
+    """Yield the names and values that the module's `state_dict()` would have had, in its order.
+
+    Raises:
+        CheckpointError: a module contains itself, or more modules than any network has.
+    """
+    stack: list[tuple[str, int, Opaque]] = [("", 0, module)]
+    for _ in range(MAX_MODULES):
+        if not stack:
+            return
+        prefix, depth, node = stack.pop()
+        if depth > MAX_DEPTH:
+            break
+        inner: list[tuple[str, int, Opaque]] = []
+        for name, value in _script(node) if is_script(node) else _eager(node):
+            if is_module(value) and isinstance(value, Opaque):
+                inner.append((f"{prefix}{name}.", depth + 1, value))
+            else:
+                yield prefix + name, value
+        stack.extend(reversed(inner))
+    raise CheckpointError(
+        f"holds a {module.name[:200]} that contains itself or more than {MAX_MODULES:,} modules",
+        "save the state dict alone: torch.save(model.state_dict(), …)",
+    )
+
+
+def _script(node: Opaque) -> Iterator[tuple[str, object]]:
+    yield from attributes(node).items()
+
+
+def _eager(node: Opaque) -> Iterator[tuple[str, object]]:
+    found = attributes(node)
+    fleeting = _strings(found.get("_non_persistent_buffers_set"))
+    for part in ("_parameters", "_buffers", "_modules"):
+        for name, value in children(found.get(part)):
+            if part != "_buffers" or name not in fleeting:
+                yield name, value
+
+
+def _strings(value: object) -> set[str]:
+    """Return the strings of a set, however it was recorded."""
+    if isinstance(value, Opaque):
+        members = [*value.items, *value.arguments]
+        members += [one for part in value.arguments if isinstance(part, list | tuple) for one in part]
+    else:
+        members = list(value) if isinstance(value, list | tuple | set | frozenset) else []
+    return {member for member in members if isinstance(member, str)}

@@ -1,0 +1,98 @@
+"""Whether loaded weights still look as if nothing had trained them.
+
+Every weight of a convolution or linear layer is compared with the model's own fresh one by the two-sample
+Kolmogorov-Smirnov test: two draws of one initialisation differ by no more than chance allows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
+
+SAMPLE = 16_384  # elements of one tensor
+SMALLEST = 64
+ALPHA = 1e-3  # of one tensor's test
+SHARE = 0.95  # of the tensors
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """The model's parameters before anything was loaded: samples of weights, and the value of constant ones."""
+
+    samples: dict[str, Tensor]
+    constants: dict[str, float]
+
+
+def fresh(parameters: Mapping[str, Tensor], names: Iterable[str]) -> Fresh:
+    """Return what `looks_untrained` needs of the parameters that will be loaded."""
+    samples: dict[str, Tensor] = {}
+    constants: dict[str, float] = {}
+    for name in names:
+        parameter = parameters[name]
+        if not isinstance(parameter, nn.Parameter) or is_lazy(parameter) or not parameter.is_floating_point():
+            continue
+        sample = _sample(parameter)
+        if not sample.numel():
+            continue
+        low, high = (float(end) for end in sample.aminmax())
+        if low == high:
+            constants[name] = low
+        elif parameter.ndim > 1 and parameter.numel() >= SMALLEST:
+            samples[name] = sample.clone()
+    return Fresh(samples, constants)
+
+
+def looks_untrained(before: Fresh, loaded: Mapping[str, Tensor]) -> bool:
+    """Say whether practically every loaded weight has the distribution of a fresh one.
+
+    A parameter that starts as a constant (a norm's scale and shift) and has left it was trained.
+    """
+    if not before.samples:
+        return False
+    if any(bool((_sample(loaded[name]) != value).any()) for name, value in before.constants.items()):
+        return False
+    alike = sum(_alike(sample, _sample(loaded[name])) for name, sample in before.samples.items())
+    return alike >= SHARE * len(before.samples)
+
+
+def idle_norms(model: nn.Module) -> list[str]:
+    """Return the batch norms whose running statistics are those they begin with."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm)
+        and (mean := module.running_mean) is not None
+        and (variance := module.running_var) is not None
+        and mean.numel()
+        and not bool(mean.any())
+        and bool((variance == 1).all())
+    ]
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Return the Kolmogorov-Smirnov statistic: the largest distance of the two empirical distributions."""
+    first, second = one.sort().values, other.sort().values
+    every = torch.cat([first, second])
+    left = torch.searchsorted(first, every, right=True).double() / first.numel()
+    right = torch.searchsorted(second, every, right=True).double() / second.numel()
+    return float((left - right).abs().max())
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Say whether the test does not tell the samples apart at `ALPHA` (the asymptotic critical value)."""
+    if not bool(other.isfinite().all()):
+        return False
+    n, m = one.numel(), other.numel()
+    return distance(one, other) <= math.sqrt(-math.log(ALPHA / 2) / 2 * (n + m) / (n * m))
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    """Return at most `SAMPLE` elements in even steps, in float32."""
+    flat = tensor.detach().reshape(-1)
+    return flat[:: math.ceil(flat.numel() / SAMPLE) or 1].float()
