@@ -102,7 +102,7 @@ def test_a_file_is_opened_by_its_content_whatever_its_name(tmp_path: Path, kind:
         format=kind,
         bytes=path.stat().st_size,
         producer=PRODUCERS[kind],
-        checksums="CRC-32 of 14 records verified" if kind == "torch zip" else "none in this format",
+        checksums="CRC-32 of 15 records verified" if kind == "torch zip" else "none in this format",
         matched=9,
         dtypes={"float32": 8, "int64": 1},
         untrained=True,

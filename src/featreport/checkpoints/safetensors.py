@@ -33,11 +33,10 @@ def load(path: Path) -> Contents:
         raise CheckpointError(
             f"names more than {MAX_TENSORS:,} tensors, or none", "save the state dict of one model"
         )
-    return Contents(
-        safetensors.torch.load_file(path, device="cpu"),
-        checksums="none in this format",
-        metadata=_metadata(table),
-    )
+    metadata = _metadata(table)
+    producer = f"safetensors (format {metadata['format'][:20]})" if "format" in metadata else "safetensors"
+    tensors = safetensors.torch.load_file(path, device="cpu")
+    return Contents(tensors, producer, "none in this format", metadata=metadata)
 
 
 def _metadata(table: dict[str, object]) -> dict[str, str]:

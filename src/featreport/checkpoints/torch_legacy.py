@@ -38,7 +38,7 @@ def load(data: Bytes) -> Contents:
         raise CheckpointError("was written on a big-endian machine", "save it again on a little-endian one")
     storages.fill(data, keys)
     measure_depth(tree)
-    return Contents(tree, checksums="none in this format", objects=foreign(machine.names))
+    return Contents(tree, "torch.save (before torch 1.6)", "none in this format", foreign(machine.names))
 
 
 def _plain(data: Bytes) -> Any:

@@ -25,10 +25,13 @@ def load(data: Bytes) -> Contents:
         CheckpointError: it is another kind of zip, is ambiguous, damaged, or asks for more than it holds.
         Exception: it is damaged in another way; the caller reports it so.
     """
-    return read_pickle(open_archive(data), "data.pkl", "data/")
+    archive = open_archive(data)
+    version = archive.text("version") or archive.text(".data/version")
+    producer = f"torch.save (file format {version[:20]})" if version else "torch.save"
+    return read_pickle(archive, "data.pkl", "data/", producer)
 
 
-def read_pickle(archive: Archive, name: str, folder: str) -> Contents:
+def read_pickle(archive: Archive, name: str, folder: str, producer: str) -> Contents:
     """Return the tree of the pickle `name`, whose storages lie in `folder`."""
     swapped = archive.text("byteorder") == "big"
     machine = Machine(
@@ -36,7 +39,7 @@ def read_pickle(archive: Archive, name: str, folder: str) -> Contents:
     )
     tree = machine.run(io.BytesIO(archive.read(name)))
     measure_depth(tree)
-    return Contents(tree, checksums=archive.checksums, objects=foreign(machine.names))
+    return Contents(tree, producer, archive.checksums, foreign(machine.names))
 
 
 def _storages(archive: Archive, folder: str, *, swapped: bool) -> Callable[[Any], Storage]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from featreport.checkpoints.archive import open_archive
 from featreport.checkpoints.contents import Bytes, Contents
 from featreport.checkpoints.torch_zip import read_pickle
@@ -15,6 +17,7 @@ def load(data: Bytes) -> Contents:
         Exception: it is damaged in another way; the caller reports it so.
     """
     archive = open_archive(data)
-    found = read_pickle(archive, "data.pkl", "data/")
-    objects = tuple(name for name in found.objects if not name.startswith("__torch__."))
-    return Contents(found.tree, "TorchScript", found.checksums, objects)
+    version = archive.text("version")
+    producer = f"TorchScript (file format {version[:20]})" if version else "TorchScript"
+    found = read_pickle(archive, "data.pkl", "data/", producer)
+    return replace(found, objects=tuple(name for name in found.objects if not name.startswith("__torch__.")))
