@@ -802,5 +802,5 @@ def test_weights_that_were_not_published_are_named_with_those_that_were(served: 
         fetched("V2")
     with pytest.raises(CheckpointError, match="does not open: ftp:"):
         fetched("ODD")
-    with pytest.raises(CheckpointError, match="needs a torchvision source"):
+    with pytest.raises(CheckpointError, match="needs a torchvision or timm source"):
         fetched(source=SOURCE)

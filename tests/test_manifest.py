@@ -266,13 +266,9 @@ BAD = [
         ],
     ),
     (
-        source("timm:resnet18"),
-        ["4:13 models[0].source: timm: sources are not available yet in this version of featreport"],
-    ),
-    (
         source("python:net.py:Net").replace("random:0", "weights:X"),
         [
-            "5:19 models[0].checkpoints[0]: only torchvision publishes weights; 'python:net.py:Net' needs a file or random:SEED"
+            "5:19 models[0].checkpoints[0]: only torchvision and timm publish weights; 'python:net.py:Net' needs a file or random:SEED"
         ],
     ),
     (

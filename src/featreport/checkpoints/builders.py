@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from featreport.checkpoints.machine import HOSTILE, Builder, Machine, Reference, Unfinished, key_of
+from featreport.checkpoints import numpy_values
+from featreport.checkpoints.machine import HOSTILE, Builder, Machine, Reference, key_of
+from featreport.checkpoints.numpy_values import integers
 from featreport.checkpoints.values import Converted, Opaque
 from featreport.errors import CheckpointError
 
@@ -95,7 +96,7 @@ def view(storage: Storage, dtype: torch.dtype, offset: Any, size: Any, stride: A
     Raises:
         CheckpointError: it reaches beyond its storage, or claims more numbers than it holds.
     """
-    sizes, strides, (start,) = _integers(size), _integers(stride), _integers((offset,))
+    sizes, strides, (start,) = integers(size), integers(stride), integers((offset,))
     if len(sizes) != len(strides) or len(sizes) > MAX_DIMENSIONS:
         raise CheckpointError(
             f"is damaged: a tensor has {len(sizes)} sizes and {len(strides)} strides", HOSTILE
@@ -114,14 +115,6 @@ def view(storage: Storage, dtype: torch.dtype, offset: Any, size: Any, stride: A
     if not count:
         return torch.empty(sizes, dtype=dtype)
     return torch.empty(0, dtype=dtype).set_(storage.data, start, sizes, strides)
-
-
-def _integers(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, tuple | list) or not all(
-        isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62 for value in values
-    ):
-        raise CheckpointError("is damaged: a tensor's size is not a row of whole numbers", HOSTILE)
-    return tuple(values)
 
 
 def _storage(value: Any) -> Storage:
@@ -181,7 +174,7 @@ def _numbers(values: Any) -> Tensor:
 
 def _sparse(machine: Machine, arguments: tuple[Any, ...]) -> Converted:
     layout, data = arguments[:2]
-    size = _integers(data[2] if layout == "sparse_coo" else data[3])
+    size = integers(data[2] if layout == "sparse_coo" else data[3])
     values = data[1] if layout == "sparse_coo" else data[2]
     parts = data[:2] if layout == "sparse_coo" else data[:3]
     if len(size) > MAX_DIMENSIONS or not all(isinstance(part, Tensor) for part in parts):
@@ -257,79 +250,10 @@ def _device(_: Machine, arguments: tuple[Any, ...]) -> str:
     return ":".join(str(part)[:20] for part in arguments if isinstance(part, str | int))
 
 
-_NUMPY_TYPE = re.compile(r"[?bhilqBHILQefdFD]|[biufc](1|2|4|8|16)")
-
-
-def numpy_type(value: Any) -> np.dtype[Any] | None:
-    """Return the numeric type a `numpy.dtype(…)` record describes, None for objects, texts and records."""
-    if not isinstance(value, Opaque) or value.name != "numpy.dtype" or not value.arguments:
-        return None
-    code = value.arguments[0]
-    if not isinstance(code, str) or not _NUMPY_TYPE.fullmatch(code):
-        return None
-    state = value.state
-    big = isinstance(state, tuple) and len(state) > 1 and state[1] == ">"
-    return np.dtype(code).newbyteorder(">" if big else "<")
-
-
-def _numpy_scalar(_: Machine, arguments: tuple[Any, ...]) -> Any:
-    dtype = numpy_type(arguments[0])
-    raw = arguments[1] if len(arguments) > 1 else None
-    if dtype is None or not isinstance(raw, bytes) or len(raw) != dtype.itemsize:
-        return Opaque("numpy.scalar", arguments)
-    return np.frombuffer(raw, dtype)[0].item()
-
-
-def numpy_array(dtype: Any, shape: Any, raw: Any, *, fortran: bool) -> Tensor | None:
-    """Return a numeric NumPy array as a tensor, None for one of another kind.
-
-    Raises:
-        CheckpointError: its bytes are not as many as its shape asks for.
-    """
-    kind = numpy_type(dtype)
-    if kind is None or not isinstance(raw, bytes | bytearray) or not isinstance(shape, tuple):
-        return None
-    sizes = _integers(shape)
-    count = 1
-    for length in sizes:
-        count *= length
-    if count * kind.itemsize != len(raw) or len(sizes) > MAX_DIMENSIONS // 2:
-        raise CheckpointError("is damaged: a NumPy array's bytes do not fit its shape", HOSTILE)
-    array = np.frombuffer(bytes(raw), kind).reshape(sizes, order="F" if fortran else "C")
-    try:
-        return torch.from_numpy(array.astype(kind.newbyteorder("="), order="C", copy=True))
-    except TypeError:  # a type that torch lacks
-        return None
-
-
-def _numpy_buffer(machine: Machine, arguments: tuple[Any, ...]) -> Any:
-    """`numpy._core.numeric._frombuffer(bytes, dtype, shape, order)`, of protocol 5."""
-    raw, dtype, shape, order = arguments
-    machine.spend(2 * len(raw) if isinstance(raw, bytes | bytearray) else 0)
-    array = numpy_array(dtype, shape, raw, fortran=order == "F")
-    return Opaque("numpy.ndarray", arguments) if array is None else array
-
-
-def _numpy_array(_: Machine, arguments: tuple[Any, ...]) -> Unfinished:
-    """`_reconstruct`: an empty array, whose state is (version, shape, dtype, Fortran order, bytes)."""
-
-    def finish(machine: Machine, state: Any) -> Any:
-        if isinstance(state, tuple) and len(state) == 5:  # noqa: PLR2004
-            _, shape, dtype, fortran, raw = state
-            machine.spend(2 * len(raw) if isinstance(raw, bytes | bytearray) else 0)
-            array = numpy_array(dtype, shape, raw, fortran=bool(fortran))
-            if array is not None:
-                return array
-        return Opaque("numpy.ndarray", arguments, state=state)
-
-    return Unfinished(finish)
-
-
 def _passed(name: str) -> tuple[str, Builder]:
     return f"torch.jit._pickle.{name}", _first
 
 
-_NUMPY_CORES = ("numpy.core.multiarray", "numpy._core.multiarray")
 BUILDERS: dict[str, Builder] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
@@ -353,10 +277,7 @@ BUILDERS: dict[str, Builder] = {
     "builtins.frozenset": _sequence(frozenset),
     "builtins.complex": _complex,
     "_codecs.encode": _encoded,
-    **{f"{core}.scalar": _numpy_scalar for core in _NUMPY_CORES},
-    **{f"{core}._reconstruct": _numpy_array for core in _NUMPY_CORES},
-    "numpy.core.numeric._frombuffer": _numpy_buffer,
-    "numpy._core.numeric._frombuffer": _numpy_buffer,
+    **numpy_values.BUILDERS,
     **dict(map(_passed, ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist"))),
     **dict(map(_passed, ("restore_type_tag", "build_list"))),
 }

@@ -1,4 +1,4 @@
-"""Published torchvision weights: found by name, fetched once into torch.hub's folder, verified by hash."""
+"""Published weights; torchvision's are found by name, fetched once into torch.hub's folder, verified by hash."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import torch
 import torchvision
 
+from featreport.checkpoints import hub
 from featreport.errors import CheckpointError
 from featreport.plan.types import SourceRef
 
@@ -32,6 +33,8 @@ def fetch(source: SourceRef, name: str) -> Path:
     Raises:
         CheckpointError: no such weights, or the file cannot be fetched or is not the published one.
     """
+    if source.kind == "timm":
+        return hub.fetch(source, name)
     url = _url(source, name)
     parts = urlsplit(url)
     file = unquote(parts.path).rpartition("/")[2]
@@ -65,7 +68,7 @@ def fetch(source: SourceRef, name: str) -> Path:
 def _url(source: SourceRef, name: str) -> str:
     if source.kind != "torchvision":
         raise CheckpointError(
-            f"weights:{name} needs a torchvision source, not {source.text}", "name a file instead"
+            f"weights:{name} needs a torchvision or timm source, not {source.text}", "name a file instead"
         )
     try:
         known = torchvision.models.get_model_weights(source.name).__members__

@@ -165,7 +165,7 @@ def _one_size(job: _Job, model: nn.Module, size: int) -> _Pass:
         device=job.device,
     )
     taps = Taps(model, _guarded(collector))
-    name = run.source.name if run.source.kind == "torchvision" else None
+    name = {"torchvision": run.source.name, "timm": run.source.text}.get(run.source.kind)
     on_accelerator = job.device.type != "cpu"
     batches = ImageBatches(
         run.images, run.transform, name, batch_size=size, shown=plan.shown_images, pin=on_accelerator

@@ -23,7 +23,7 @@ def make_transform(spec: TransformSpec, model_name: str | None = None) -> Transf
 
     Args:
         spec: the manifest's transform, with its defaults filled in.
-        model_name: torchvision's name of the model; only kind "weights" needs it.
+        model_name: torchvision's name of the model, or timm:NAME; only kind "weights" needs it.
 
     Raises:
         ImagesError: the transform cannot be made; from the returned function: its result cannot be used.
@@ -108,9 +108,11 @@ def _published(spec: TransformSpec, model_name: str | None) -> Callable[[Image.I
 
     if model_name is None:
         raise ImagesError(
-            "transform: `weights` needs a model from torchvision",
+            "transform: `weights` needs a model from torchvision or timm",
             "write the transform's keys (resize, crop, mean, std) instead",
         )
+    if model_name.startswith("timm:"):
+        return _of_timm(model_name.removeprefix("timm:"), spec.weights or "DEFAULT")
     try:
         published = models.get_model_weights(model_name)
     except ValueError:
@@ -123,6 +125,22 @@ def _published(spec: TransformSpec, model_name: str | None) -> Callable[[Image.I
         known = ", ".join([*published.__members__])
         raise ImagesError(f"transform: {model_name} has no published weights {name!r}", f"known: {known}")
     transform: Callable[[Image.Image], Any] = published[name].transforms()
+    return transform
+
+
+def _of_timm(name: str, tag: str) -> Callable[[Image.Image], Any]:
+    """Return the transform of evaluation that timm publishes with the weights: its pretrained data config."""
+    import timm.data
+
+    named = name if tag == "DEFAULT" else f"{name.partition('.')[0]}.{tag}"
+    data: Any = timm.data
+    config: Any = timm.get_pretrained_cfg(named)
+    if config is None:
+        raise ImagesError(
+            f"transform: timm publishes none for {named!r}", "write the transform's keys instead"
+        )
+    settings = data.resolve_data_config(config.to_dict())
+    transform: Callable[[Image.Image], Any] = data.create_transform(**settings, is_training=False)
     return transform
 
 

@@ -59,8 +59,6 @@ def _model(model: dict[str, Any], loc: Loc) -> Iterator[Breach]:
     checkpoints = _items(model.get("checkpoints"))
     yield from _transform(model.get("transform"), (*loc, "transform"))
     yield from _repeated_names(checkpoints, (*loc, "checkpoints"), "two checkpoints of this model are called")
-    if isinstance(source, str) and source.startswith("timm:"):
-        yield Breach((*loc, "source"), f"timm: sources are {NOT_YET.removesuffix(': remove it')}")
     foreign = isinstance(source, str) and source.startswith("python:")
     for index, entry in enumerate(checkpoints):
         path = entry.get("path") if isinstance(entry, dict) else entry
@@ -71,12 +69,12 @@ def _model(model: dict[str, Any], loc: Loc) -> Iterator[Breach]:
             continue
         if foreign and path.startswith("weights:"):
             yield Breach(
-                place, f"only torchvision publishes weights; {quote(str(source))} needs a file or random:SEED"
+                place, f"only torchvision and timm publish weights; {quote(str(source))} needs a file or random:SEED"
             )
         if isinstance(entry, dict):
             yield from _of_files(entry, path, place[:-1])
     if foreign and model.get("transform") == "weights":
-        yield Breach((*loc, "transform"), "the transform 'weights' needs a torchvision source")
+        yield Breach((*loc, "transform"), "the transform 'weights' needs a torchvision or timm source")
     args = model.get("args")
     for key in args if isinstance(args, dict) else ():
         if not key.isidentifier():

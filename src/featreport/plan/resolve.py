@@ -96,8 +96,10 @@ class _Resolver:
         runs = []
         transform = model.transform if model.transform is not None else self.manifest.transform
         where = f"{place}.transform" if model.transform is not None else "transform"
-        if transform == "weights" and source.kind != "torchvision":
-            self.complain(where, f"the transform 'weights' needs a torchvision source, {place} has another")
+        if transform == "weights" and source.kind not in {"torchvision", "timm"}:
+            self.complain(
+                where, f"the transform 'weights' needs a torchvision or timm source, {place} has another"
+            )
             return []
         for one in named:
             with self.at(where):

@@ -17,7 +17,7 @@ def source_of(model: Model, folder: Path) -> SourceRef:
     """Return where a model's architecture comes from.
 
     Raises:
-        NotFoundError: torchvision has no such model, or the Python file or package is not there.
+        NotFoundError: torchvision has no such model, timm is not installed, or the Python file or package is not there.
     """
     kind, _, rest = model.source.partition(":")
     if kind == "torchvision":
@@ -25,6 +25,10 @@ def source_of(model: Model, folder: Path) -> SourceRef:
         if known and rest not in known:
             raise NotFoundError(f"torchvision has no model {quote(rest)}{did_you_mean(rest, known)}")
         return SourceRef("torchvision", model.source, rest, args=model.args)
+    if kind == "timm":
+        if importlib.util.find_spec("timm") is None:
+            raise NotFoundError("timm is not installed: pip install 'featreport[timm]'")
+        return SourceRef("timm", model.source, rest, args=model.args)
     place, _, name = rest.rpartition(":")
     if place.endswith(".py"):
         return SourceRef("python-file", model.source, name, file=python_file(place, folder), args=model.args)

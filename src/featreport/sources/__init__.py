@@ -27,6 +27,10 @@ def build_model(source: SourceRef, *, seed: int, weights: str | None = None) -> 
         from featreport.sources import torchvision
 
         return torchvision.build(source, seed, weights)
+    if source.kind == "timm":
+        from featreport.sources import timm
+
+        return timm.build(source, seed, weights)
     if weights is not None:
         raise SourceError(f"{source.text} has no published weights", "name a checkpoint file instead")
     from featreport.sources import python
