@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+import torch
+
 from featreport.checkpoints.plain import brief, plain, unwrapped
 from featreport.checkpoints.tree import attributes, children, is_module
 from featreport.checkpoints.values import Opaque
@@ -54,9 +56,10 @@ def _values(tree: object, metadata: Mapping[str, str]) -> Iterator[tuple[str, ob
     if not isinstance(tree, dict | Opaque) or is_module(tree):
         return
     top = _entries(tree)
-    if _is_state_dict(top):
-        return
-    yield from ((name, value) for name, value in top if plain(value) is not None)
+    weights = any(isinstance(value, torch.Tensor) and value.numel() > 1 for _, value in top)
+    for name, value in top:
+        if not (weights and ("." in name or isinstance(value, torch.Tensor))):
+            yield name, value
     for name, value in top:
         if name in _SETTINGS:
             yield from _settings(name, value)
@@ -85,8 +88,3 @@ def _entries(value: object) -> list[tuple[str, object]]:
     if not isinstance(value, dict):
         return []
     return [pair for _, pair in zip(range(EXAMINED), children(value), strict=False)]
-
-
-def _is_state_dict(entries: list[tuple[str, object]]) -> bool:
-    """Say whether the top level is itself the weights: its single numbers are counters of layers, no facts."""
-    return any(name.rpartition(".")[2] in {"weight", "bias", "num_batches_tracked"} for name, _ in entries)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
 
-from featreport.checkpoints.modules import named_values
+from featreport.checkpoints.modules import PACKED, named_values
 from featreport.checkpoints.names import unwrapped
 from featreport.checkpoints.tensors import verify
-from featreport.checkpoints.tree import Path, Place, children, is_module, places, tensor_of
+from featreport.checkpoints.tree import Path, Place, children, is_module, is_script, places, tensor_of
 from featreport.checkpoints.values import Converted, Opaque
 from featreport.errors import CheckpointError
 
@@ -21,7 +22,8 @@ SHOWN = 10
 MAX_CANDIDATES = 5_000  # the shallowest
 MAX_JOINED = 100  # places whose state dicts are tried as one
 MAX_JOINED_TENSORS = 500_000
-PACKED = "_packed_params._packed_params"  # a quantised linear layer's (weight, bias)
+
+_MANGLED = re.compile(r"___torch_mangle_\d+\.")
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,8 @@ def _candidate(place: Place) -> Candidate:
     """Return the tensors that stand in one container under names; none where they are but a few scalars."""
     node = place.node
     if is_module(node) and isinstance(node, Opaque):
-        kind = "TorchScript module" if node.name.startswith("__torch__.") else "pickled module"
-        name = node.name.removeprefix("__torch__.")[:200]
+        kind = "TorchScript module" if is_script(node) else "pickled module"
+        name = _MANGLED.sub("", node.name[:200].removeprefix("__torch__."))
         return _gather(place.path, named_values(node), (f"state dict recovered from the {kind} {name}",))
     if isinstance(node, list | tuple):
         return Candidate(place.path, {})
@@ -149,8 +151,9 @@ def _gather(place: Path, values: Iterable[tuple[str, object]], notes: tuple[str,
 
     for name, value in values:
         if name.endswith(PACKED) and isinstance(value, tuple):
+            layer = name.removesuffix(PACKED).removesuffix(f"{PACKED}.")
             for part, one in zip(("weight", "bias"), value, strict=False):
-                keep(name.removesuffix(PACKED) + part, one)
+                keep(layer + part, one)
         else:
             keep(name, value)
     return Candidate(place, tensors, notes, origins)

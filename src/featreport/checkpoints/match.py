@@ -78,7 +78,9 @@ class Fit:
     @property
     def keys(self) -> list[str]:
         """What `key` may say to take this part of the file, or one of its rivals'."""
-        apart = self.rivals or (self.renaming.prefix and self.unexpected and not self.renaming.suffix)
+        apart = self.rivals or (
+            self.renaming.prefix and not self.renaming.suffix and Tolerance().left_over(self.unexpected)
+        )
         if not apart:
             return [self.candidate.shown]
         head = f"{self.candidate.path}." if self.candidate.place else ""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import Tensor
+
 from featreport.checkpoints.tree import MAX_DEPTH, attributes, children, is_module, is_script
-from featreport.checkpoints.values import Opaque
+from featreport.checkpoints.values import Converted, Opaque
 from featreport.errors import CheckpointError
 
 MAX_MODULES = 100_000
+MAX_PARTS = 64  # of packed parameters
+PACKED = "_packed_params"
 
 
 def named_values(module: Opaque) -> Iterator[tuple[str, object]]:
@@ -26,7 +30,9 @@ def named_values(module: Opaque) -> Iterator[tuple[str, object]]:
             break
         inner: list[tuple[str, int, Opaque]] = []
         for name, value in _script(node) if is_script(node) else _eager(node):
-            if is_module(value) and isinstance(value, Opaque):
+            if (pair := _packed(value)) is not None:  # a linear layer holds it as an attribute, a convolution is it
+                yield prefix + (name if name == PACKED else f"{name}.{PACKED}"), pair
+            elif is_module(value) and isinstance(value, Opaque):
                 inner.append((f"{prefix}{name}.", depth + 1, value))
             else:
                 yield prefix + name, value
@@ -48,6 +54,27 @@ def _eager(node: Opaque) -> Iterator[tuple[str, object]]:
         for name, value in children(found.get(part)):
             if part != "_buffers" or name not in fleeting:
                 yield name, value
+    if PACKED in found:
+        yield PACKED, found[PACKED]
+
+
+def _packed(value: object) -> tuple[object, object] | None:
+    """Return (weight, bias) of a quantised layer's packed parameters, None where `value` is something else."""
+    if not isinstance(value, Opaque) or isinstance(value.state, dict):
+        return None
+    queue: list[object] = [value.state, *value.arguments[:1]]
+    parts: list[object] = []
+    for _ in range(MAX_PARTS):
+        if not queue:
+            break
+        one = queue.pop(0)
+        if isinstance(one, list | tuple):
+            queue = [*one[:MAX_PARTS], *queue]
+        else:
+            parts.append(one)
+    weight = next((one for one in parts if isinstance(one, Converted)), None)
+    bias = (one for one in parts if isinstance(one, Tensor) and one.ndim == 1 and one.is_floating_point())
+    return None if weight is None else (weight, next(bias, None))
 
 
 def _strings(value: object) -> set[str]:

@@ -17,8 +17,7 @@ from torch.nn.parameter import is_lazy
 
 SAMPLE = 16_384  # elements of one tensor
 SMALLEST = 64
-ALPHA = 1e-3  # of one tensor's test
-SHARE = 0.95  # of the tensors
+ALPHA = 1e-3  # how often a network fresh from its initialisation may be taken for a trained one
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def fresh(parameters: Mapping[str, Tensor], names: Iterable[str]) -> Fresh:
 
 
 def looks_untrained(before: Fresh, loaded: Mapping[str, Tensor]) -> bool:
-    """Say whether practically every loaded weight has the distribution of a fresh one.
+    """Say whether every loaded weight has the distribution of a fresh one.
 
     A parameter that starts as a constant (a norm's scale and shift) and has left it was trained.
     """
@@ -57,8 +56,8 @@ def looks_untrained(before: Fresh, loaded: Mapping[str, Tensor]) -> bool:
         return False
     if any(bool((_sample(loaded[name]) != value).any()) for name, value in before.constants.items()):
         return False
-    alike = sum(_alike(sample, _sample(loaded[name])) for name, sample in before.samples.items())
-    return alike >= SHARE * len(before.samples)
+    level = ALPHA / len(before.samples)  # Bonferroni's correction: one layer told apart is enough
+    return all(_alike(sample, _sample(loaded[name]), level) for name, sample in before.samples.items())
 
 
 def idle_norms(model: nn.Module) -> list[str]:
@@ -84,12 +83,12 @@ def distance(one: Tensor, other: Tensor) -> float:
     return float((left - right).abs().max())
 
 
-def _alike(one: Tensor, other: Tensor) -> bool:
-    """Say whether the test does not tell the samples apart at `ALPHA` (the asymptotic critical value)."""
+def _alike(one: Tensor, other: Tensor, level: float) -> bool:
+    """Say whether the test does not tell the samples apart at `level` (the asymptotic critical value)."""
     if not bool(other.isfinite().all()):
         return False
     n, m = one.numel(), other.numel()
-    return distance(one, other) <= math.sqrt(-math.log(ALPHA / 2) / 2 * (n + m) / (n * m))
+    return distance(one, other) <= math.sqrt(-math.log(level / 2) / 2 * (n + m) / (n * m))
 
 
 def _sample(tensor: Tensor) -> Tensor:
