@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from featreport.results.schema import Buffer, Histogram, Weight
+from featreport.collect.slabs import measure, row_maxima, spread
+from featreport.results.schema import Buffer, Weight
 from featreport.statistics import Settings
 
-BINS = 50
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # where no module tells
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 Kind = Literal["weight", "bias", "norm", "embedding", "other"]
@@ -41,134 +41,138 @@ def _kind(module: nn.Module, name: str, tensor: Tensor) -> Kind:
     return "weight" if tensor.ndim > 1 and (layer or "weight" in name) else "other"
 
 
-def _rows(module: nn.Module, kind: Kind, tensor: Tensor) -> Tensor | None:
-    """`[output channels, everything else]` of a conv, transposed conv or linear weight; None for other tensors."""
+def _rows(module: nn.Module | None, kind: Kind, tensor: Tensor) -> Tensor | None:
+    """A view `[output channels, …]` of a conv, transposed conv or linear weight; None for other tensors.
+
+    Without a module, a transposed convolution cannot be told from a convolution: rows are then the first axis.
+    """
     if kind != "weight" or tensor.ndim < 2:  # noqa: PLR2004
         return None
-    if isinstance(module, _ConvTransposeNd):  # [in, out / groups, k, k]
+    if isinstance(module, _ConvTransposeNd) and module.groups == 1:  # [in, out, k, k]
+        return tensor.transpose(0, 1)
+    if isinstance(module, _ConvTransposeNd):  # [in, out / groups, k, k]: the split needs a copy
         groups = module.groups
         split = tensor.reshape(groups, tensor.shape[0] // groups, *tensor.shape[1:])
-        rows: Tensor = split.transpose(1, 2).flatten(0, 1).flatten(1)
+        rows: Tensor = split.transpose(1, 2).flatten(0, 1)
         return rows
-    return tensor.flatten(1)
+    return tensor
 
 
-def _count(found: Tensor) -> int:
-    """Sum of a float64 mask of 0 and 1: exact, and faster than counting booleans."""
-    return int(found.sum())
+def measure_weights(
+    model: nn.Module, settings: Settings, stored: Mapping[str, Tensor] | None = None
+) -> list[Weight]:
+    """Measure every parameter, tied ones once under their first name.
 
-
-def _moments(values: Tensor) -> tuple[float | None, float | None, float | None, float | None]:
-    """Mean, std (ddof = 1), min, max of a float64 vector of finite values."""
-    if values.numel() == 0:
-        return None, None, None, None
-    mean = float(values.mean())
-    std = (
-        float(torch.linalg.vector_norm(values - mean) / (values.numel() - 1) ** 0.5)
-        if values.numel() > 1
-        else None
-    )
-    return mean, std, float(values.min()), float(values.max())
-
-
-def _histogram(values: Tensor) -> Histogram:
-    """50 equal bins from the least to the greatest finite value, as `numpy.histogram`."""
-    if values.numel() == 0:
-        return Histogram(edges=[], counts=[])
-    array = values.numpy()
-    low, high = float(array.min()), float(array.max())
-    if high > low and not np.all(
-        np.diff(np.linspace(low, high, BINS + 1)) > 0
-    ):  # range of a few units in last place
-        high = low
-    counts, edges = np.histogram(array, bins=BINS, range=None if high > low else (low - 0.5, low + 0.5))
-    return Histogram(edges=edges.tolist(), counts=counts.tolist())
-
-
-def measure_weights(model: nn.Module, settings: Settings) -> list[Weight]:
-    """Measure every parameter as stored in the model, tied ones once under their first name."""
+    `stored` holds tensors of the checkpoint by the model's names whose type is not the model's (half precision):
+    these are measured as they stand in the file.
+    """
     owners = _owners(model)
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
-        tensors[id(parameter)] = parameter
+        tensors[id(parameter)] = (stored or {}).get(name, parameter.detach())
     return [
-        _weight(found[0], found[1:], *owners[found[0]], tensors[key].detach(), settings)
+        _weight(found[0], found[1:], *owners[found[0]], tensors[key], settings)
         for key, found in names.items()
     ]
 
 
+def measure_tensors(tensors: Mapping[str, Tensor], settings: Settings) -> tuple[list[Weight], list[Buffer]]:
+    """Measure a state dict without its model: what each tensor is, its name and shape say."""
+    weights: list[Weight] = []
+    buffers: list[Buffer] = []
+    names: dict[tuple[object, ...], list[str]] = {}
+    for name, tensor in tensors.items():
+        names.setdefault(_identity(name, tensor), []).append(name)
+    for found in names.values():
+        name, tensor = found[0], tensors[found[0]]
+        local = name.rpartition(".")[2]
+        if local in BUFFERS or not (tensor.is_floating_point() or tensor.is_complex()):
+            buffers += [_buffer(each, "", tensors[each]) for each in found]
+        else:
+            weights.append(_weight(name, found[1:], None, name, tensor, settings))
+    return weights, buffers
+
+
+def _identity(name: str, tensor: Tensor) -> tuple[object, ...]:
+    """Return what is equal for tied tensors: the same numbers in the same place."""
+    if not tensor.numel():
+        return (name,)
+    return tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
+
+
+def _kind_by_name(name: str, tensor: Tensor) -> Kind:
+    parts = name.lower().split(".")
+    if parts[-1] == "bias" or parts[-1].endswith("_bias"):
+        return "bias"
+    if any("embed" in part and "patch" not in part for part in parts) and tensor.ndim > 1:
+        return "embedding"
+    if tensor.ndim == 1 and "weight" in parts[-1]:
+        return "norm"
+    return "weight" if tensor.ndim > 1 and "weight" in parts[-1] else "other"
+
+
 def _weight(
-    name: str, tied: list[str], module: nn.Module, local: str, tensor: Tensor, settings: Settings
+    name: str, tied: list[str], module: nn.Module | None, local: str, tensor: Tensor, settings: Settings
 ) -> Weight:
-    kind = _kind(module, local, tensor)
-    exact = tensor.cpu().double()
-    flat = exact.flatten()
-    whole = bool(torch.isfinite(flat.sum()))  # a float64 sum of float32 values cannot overflow
-    finite = flat if whole else flat[torch.isfinite(flat)]
-    mean, std, low, high = _moments(finite)
-    magnitude = flat.abs()
-    zeros = _count(torch.eq(flat, 0, out=torch.empty_like(flat)))
-    near = _count(torch.le(magnitude, settings.near_zero, out=torch.empty_like(flat)))
-    rows = _rows(module, kind, exact)
+    kind = _kind_by_name(name, tensor) if module is None else _kind(module, local, tensor)
+    real = tensor.real if tensor.is_complex() else tensor
+    numbers = measure(real, settings.near_zero)
+    histogram, relative = spread(real, numbers)
+    rows = _rows(module, kind, tensor)
     dead: list[int] = []
-    if rows is not None and rows.shape[1]:
-        dead = (rows.abs().amax(1) <= settings.near_zero).nonzero().flatten().tolist()
-    tests = (torch.isnan, torch.isposinf, torch.isneginf)
-    nonfinite = [0, 0, 0] if whole else [int(test(flat).sum()) for test in tests]
-    count = flat.numel()
-    relative = None
-    if std is not None:
-        relative = _count(torch.le(magnitude, 0.01 * std, out=torch.empty_like(flat))) / count
+    if rows is not None and rows.shape[0] and rows[0].numel():
+        dead = (row_maxima(rows) <= settings.near_zero).nonzero().flatten().tolist()
+    count = numbers.count
     return Weight(
         name=name,
-        module=type(module).__name__,
+        module="" if module is None else type(module).__name__,
         kind=kind,
         tied=tied,
         dtype=str(tensor.dtype).removeprefix("torch."),
         shape=list(tensor.shape),
         count=count,
-        mean=mean,
-        std=std,
-        min=low,
-        max=high,
-        zeros=zeros,
-        zero_fraction=zeros / count if count else None,
-        near_zeros=near,
-        near_zero_fraction=near / count if count else None,
-        relative_near_zero_fraction=relative,
-        nonfinite=sum(nonfinite),
-        nan=nonfinite[0],
-        posinf=nonfinite[1],
-        neginf=nonfinite[2],
+        mean=numbers.mean if numbers.finite else None,
+        std=numbers.std,
+        min=numbers.low if numbers.finite else None,
+        max=numbers.high if numbers.finite else None,
+        zeros=numbers.zeros,
+        zero_fraction=numbers.zeros / count if count else None,
+        near_zeros=numbers.near_zeros,
+        near_zero_fraction=numbers.near_zeros / count if count else None,
+        relative_near_zero_fraction=None if relative is None else relative / count,
+        nonfinite=numbers.nonfinite,
+        nan=numbers.nan,
+        posinf=numbers.posinf,
+        neginf=numbers.neginf,
         channels=None if rows is None else rows.shape[0],
         dead=dead,
         dead_fraction=len(dead) / rows.shape[0] if rows is not None and rows.shape[0] else None,
-        histogram=_histogram(finite),
+        histogram=histogram,
     )
 
 
 def measure_buffers(model: nn.Module) -> list[Buffer]:
     """Measure every buffer (BN running statistics, counters): apart, because none of them is a weight."""
     owners = _owners(model)
-    found = []
-    for name, buffer in model.named_buffers():
-        flat = buffer.detach().cpu().double().flatten()
-        finite = flat[torch.isfinite(flat)]
-        mean, std, low, high = _moments(finite)
-        found.append(
-            Buffer(
-                name=name,
-                module=type(owners[name][0]).__name__,
-                dtype=str(buffer.dtype).removeprefix("torch."),
-                shape=list(buffer.shape),
-                count=flat.numel(),
-                mean=mean,
-                std=std,
-                min=low,
-                max=high,
-                nonfinite=flat.numel() - finite.numel(),
-            )
-        )
-    return found
+    return [
+        _buffer(name, type(owners[name][0]).__name__, buffer.detach())
+        for name, buffer in model.named_buffers()
+    ]
+
+
+def _buffer(name: str, module: str, buffer: Tensor) -> Buffer:
+    numbers = measure(buffer.real if buffer.is_complex() else buffer, 0.0)
+    return Buffer(
+        name=name,
+        module=module,
+        dtype=str(buffer.dtype).removeprefix("torch."),
+        shape=list(buffer.shape),
+        count=numbers.count,
+        mean=numbers.mean if numbers.finite else None,
+        std=numbers.std,
+        min=numbers.low if numbers.finite else None,
+        max=numbers.high if numbers.finite else None,
+        nonfinite=numbers.nonfinite,
+    )
