@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from featreport.checkpoints import layout
 from featreport.checkpoints.layout import Candidate
@@ -31,7 +31,8 @@ def choose(expected: Expected, found: list[Candidate], key: str | None, toleranc
         CheckpointError: `key` names none.
     """
     wanted = found if key is None else layout.forced(found, key)
-    fits = [fit(expected, candidate) for candidate in wanted]
+    known: dict[int, Fit] = {}
+    fits = [_fit(expected, candidate, known) for candidate in wanted]
     best = min(fits, key=lambda one: _rank(one, tolerance))
     equals = [best, *(one for one in fits if _rivals(best, one, tolerance))]
     if not best.weight or not best.whole(tolerance):
@@ -41,8 +42,16 @@ def choose(expected: Expected, found: list[Candidate], key: str | None, toleranc
                 best, equals = together, [together]
             elif best.candidate.joined and _rivals(best, together, tolerance):
                 equals.append(together)
-    others = fits if key is None else [fit(expected, one) for one in found]
+    others = fits if key is None else [_fit(expected, one, known) for one in found]
     return Choice(best, _alternatives(best, others), _keys(equals) if best.whole(tolerance) else [])
+
+
+def _fit(expected: Expected, candidate: Candidate, known: dict[int, Fit]) -> Fit:
+    """Return the fit of `candidate`, found once for all the places where the same tensors stand."""
+    one = known.get(id(candidate.tensors))
+    if one is None:
+        one = known[id(candidate.tensors)] = fit(expected, candidate)
+    return one if one.candidate is candidate else replace(one, candidate=candidate)
 
 
 def _rank(one: Fit, tolerance: Tolerance) -> tuple[int, bool, int, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from featreport.checkpoints.modules import PACKED, named_values
+from featreport.checkpoints.modules import PACKED, Budget, named_values
 from featreport.checkpoints.names import unwrapped
 from featreport.checkpoints.tensors import verify
 from featreport.checkpoints.tree import Path, Place, children, is_module, is_script, places, tensor_of
@@ -20,8 +20,10 @@ from featreport.errors import CheckpointError
 TOP = "(top level)"
 SHOWN = 10
 MAX_CANDIDATES = 5_000  # the shallowest
+MAX_NAMES = 500_000  # in all of them together
 MAX_JOINED = 100  # places whose state dicts are tried as one
 MAX_JOINED_TENSORS = 500_000
+MAX_JOINED_DEPTH = 16
 
 _MANGLED = re.compile(r"___torch_mangle_\d+\.")
 
@@ -58,18 +60,20 @@ def candidates(tree: object, file_bytes: int, key: str | None = None) -> list[Ca
     """
     found: list[Candidate] = []
     known: dict[int, Candidate] = {}
+    budget, names = Budget(), 0
     for place in places(tree):
-        if len(found) == MAX_CANDIDATES:
+        if len(found) == MAX_CANDIDATES or names > MAX_NAMES:
             break
         if place.again:
             if (same := known.get(id(place.node))) is not None:
                 found.append(Candidate(place.path, same.tensors, same.notes, same.origins))
             continue
-        candidate = _candidate(place)
+        candidate = _candidate(place, budget)
         if candidate.tensors:
             _verify(candidate, file_bytes)
             known[id(place.node)] = candidate
             found.append(candidate)
+            names += len(candidate.tensors)
     if not found:
         raise CheckpointError(
             f"holds no state dict: {_describe(tree)}", "save it with torch.save(model.state_dict(), …)"
@@ -79,6 +83,7 @@ def candidates(tree: object, file_bytes: int, key: str | None = None) -> list[Ca
 
 def joined(found: list[Candidate]) -> list[Candidate]:
     """Return the places above several state dicts as one each, e.g. {"backbone": …, "head": …}, deepest first."""
+    found = [one for one in found if len(one.place) <= MAX_JOINED_DEPTH]
     above = Counter(one.place[:depth] for one in found for depth in range(len(one.place) + 1))
     made: list[Candidate] = []
     total = 0
@@ -119,13 +124,15 @@ def forced(found: list[Candidate], key: str) -> list[Candidate]:
     )
 
 
-def _candidate(place: Place) -> Candidate:
+def _candidate(place: Place, budget: Budget) -> Candidate:
     """Return the tensors that stand in one container under names; none where they are but a few scalars."""
     node = place.node
     if is_module(node) and isinstance(node, Opaque):
         kind = "TorchScript module" if is_script(node) else "pickled module"
         name = _MANGLED.sub("", node.name[:200].removeprefix("__torch__."))
-        return _gather(place.path, named_values(node), (f"state dict recovered from the {kind} {name}",))
+        return _gather(
+            place.path, named_values(node, budget), (f"state dict recovered from the {kind} {name}",)
+        )
     if isinstance(node, list | tuple):
         return Candidate(place.path, {})
     if isinstance(node, Opaque):

@@ -97,7 +97,7 @@ class Fit:
         source = self.sources[name]
         return self.candidate.tensors[source if isinstance(source, str) else source.parts[0]].dtype
 
-    @property
+    @cached_property
     def converted(self) -> set[str]:
         """The new names of tensors that the file holds in another form than numbers of one type."""
         return {
@@ -207,7 +207,7 @@ def same_numbers(one: Fit, other: Fit) -> bool:
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Compare two tensors of one shape, NaN equal to NaN."""
-    if one.dtype == other.dtype and torch.equal(one, other):
+    if one is other or (one.dtype == other.dtype and torch.equal(one, other)):
         return True
     if one.shape != other.shape:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -10,33 +11,46 @@ from featreport.checkpoints.tree import MAX_DEPTH, attributes, children, is_modu
 from featreport.checkpoints.values import Converted, Opaque
 from featreport.errors import CheckpointError
 
-MAX_MODULES = 100_000
+MAX_MODULES = 100_000  # of one file
+MAX_LETTERS = 64 * 2**20  # of all names together
 MAX_PARTS = 64  # of packed parameters
 PACKED = "_packed_params"
 
 
-def named_values(module: Opaque) -> Iterator[tuple[str, object]]:
+@dataclass
+class Budget:
+    """What is left for recovering the modules of one file."""
+
+    modules: int = MAX_MODULES
+    letters: int = MAX_LETTERS
+
+
+def named_values(module: Opaque, budget: Budget) -> Iterator[tuple[str, object]]:
     """Yield the names and values that the module's `state_dict()` would have had, in its order.
 
     Raises:
         CheckpointError: a module contains itself, or more modules than any network has.
     """
     stack: list[tuple[str, int, Opaque]] = [("", 0, module)]
-    for _ in range(MAX_MODULES):
-        if not stack:
-            return
+    while stack:
         prefix, depth, node = stack.pop()
-        if depth > MAX_DEPTH:
+        budget.modules -= 1
+        if depth > MAX_DEPTH or min(budget.modules, budget.letters) < 0:
             break
         inner: list[tuple[str, int, Opaque]] = []
         for name, value in _script(node) if is_script(node) else _eager(node):
-            if (pair := _packed(value)) is not None:  # a linear layer holds it as an attribute, a convolution is it
+            budget.letters -= len(prefix) + len(name)
+            if (
+                pair := _packed(value)
+            ) is not None:  # a linear layer holds it as an attribute, a convolution is it
                 yield prefix + (name if name == PACKED else f"{name}.{PACKED}"), pair
             elif is_module(value) and isinstance(value, Opaque):
                 inner.append((f"{prefix}{name}.", depth + 1, value))
             else:
                 yield prefix + name, value
         stack.extend(reversed(inner))
+    else:
+        return
     raise CheckpointError(
         f"holds a {module.name[:200]} that contains itself or more than {MAX_MODULES:,} modules",
         "save the state dict alone: torch.save(model.state_dict(), …)",

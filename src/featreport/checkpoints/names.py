@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
-MAX_CUTS = 64  # parts of one name that are tried
-MAX_LENGTH = 4096  # of a name whose parts are tried
+MAX_CUTS = 16  # parts of one name that are tried
+MAX_LENGTH = 1024  # of a name whose parts are tried
 TRIED = 8  # the most frequent prefixes
 SUFFIXES_TRIED = 3
 
@@ -18,7 +18,7 @@ _WRAPPER = re.compile(
 )
 # torchvision's DenseNets were published with these names; torchvision rewrites them on download, so do we.
 _OLD_DENSENET = re.compile(
-    r"(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))"
+    r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))"
 )
 # Ends of names that are one of several parts of a tensor, which alone it must not be taken for.
 _PART = re.compile(r"[._](orig|mask|g|v|u|original\d?)$")
@@ -57,7 +57,7 @@ class Renaming:
 
 def unwrapped(name: str) -> str:
     """Return the name without the parts that wrappers added."""
-    return _WRAPPER.sub("", name)
+    return _WRAPPER.sub("", name, count=MAX_CUTS)
 
 
 def renamings(expected: Collection[str], names: Collection[str]) -> Iterator[Renaming]:

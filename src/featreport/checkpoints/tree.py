@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,18 +13,31 @@ from featreport.checkpoints.values import Converted, Opaque
 
 MAX_DEPTH = 512
 MAX_EDGES = 500_000  # containers reached, counted once for every way that leads to them
+MAX_NAME = 1024  # letters of a key
 _TRAINING = re.compile(r"optim(?!i[sz]ed|al)|^opts?$|sched|scaler|^amp$|(^|_)(rng|random)_state")
 
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Place:
-    """A container, the names that lead to it, and whether it was met before under another path."""
+    """A container, where it stands, and whether it was met before in another place."""
 
-    path: Path
     node: object
+    above: Place | None = None
+    name: str = ""
+    depth: int = 0
     again: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The names that lead here from the top."""
+        names: list[str] = []
+        place: Place | None = self
+        while place is not None and place.above is not None:
+            names.append(place.name)
+            place = place.above
+        return tuple(reversed(names))
 
 
 def places(tree: object) -> Iterator[Place]:
@@ -32,19 +45,26 @@ def places(tree: object) -> Iterator[Place]:
 
     A module is yielded and not entered: its tensors have names of their own.
     """
-    queue: deque[tuple[Path, object]] = deque([((), tree)])
+    queue = deque([Place(tree)])
     seen: set[int] = set()
     for _ in range(MAX_EDGES):
         if not queue:
             return
-        path, node = queue.popleft()
-        if not _contains(node) or _of_training(path, node):
+        place = queue.popleft()
+        node = place.node
+        if not _contains(node) or _of_training(place.name, node):
             continue
-        again = id(node) in seen
+        if id(node) in seen:
+            yield replace(place, again=True)
+            continue
         seen.add(id(node))
-        yield Place(path, node, again)
-        if not again and len(path) < MAX_DEPTH and not is_module(node):
-            queue.extend(((*path, name), child) for name, child in children(node) if _contains(child))
+        yield place
+        if place.depth < MAX_DEPTH and not is_module(node):
+            queue.extend(
+                Place(child, place, name, place.depth + 1)
+                for name, child in children(node)
+                if _contains(child) and len(name) <= MAX_NAME
+            )
 
 
 def children(node: object) -> Iterator[tuple[str, object]]:
@@ -86,9 +106,9 @@ def _contains(node: object) -> bool:
     return isinstance(node, dict | list | tuple | Opaque) and not isinstance(node, torch.Size)
 
 
-def _of_training(path: Path, node: object) -> bool:
+def _of_training(name: str, node: object) -> bool:
     """Say whether this is the state of an optimizer, a scheduler or the like."""
-    if path and not is_module(node) and _TRAINING.search(path[-1].lower()):
+    if not is_module(node) and _TRAINING.search(name.lower()):
         return True
     held = attributes(node) if isinstance(node, Opaque) else node
     return isinstance(held, dict) and "param_groups" in held and "state" in held

@@ -76,11 +76,13 @@ def idle_norms(model: nn.Module) -> list[str]:
 
 def distance(one: Tensor, other: Tensor) -> float:
     """Return the Kolmogorov-Smirnov statistic: the largest distance of the two empirical distributions."""
-    first, second = one.sort().values, other.sort().values
-    every = torch.cat([first, second])
-    left = torch.searchsorted(first, every, right=True).double() / first.numel()
-    right = torch.searchsorted(second, every, right=True).double() / second.numel()
-    return float((left - right).abs().max())
+    n, m = one.numel(), other.numel()
+    values, order = torch.cat([one, other]).sort()
+    steps = torch.tensor([1 / n, -1 / m], dtype=torch.float64)
+    gap = steps[(order >= n).long()].cumsum(0)
+    last = torch.ones_like(values, dtype=torch.bool)  # of equal values
+    torch.ne(values[1:], values[:-1], out=last[:-1])
+    return float(gap[last].abs().max())
 
 
 def _alike(one: Tensor, other: Tensor, level: float) -> bool:
