@@ -38,7 +38,7 @@ def source(text: str) -> str:
     return HEAD.replace("torchvision:alexnet", text)
 
 
-SOURCES = "torchvision:NAME, timm:NAME, python:net.py:CALLABLE or python:package.module:CALLABLE"
+SOURCES = "torchvision:NAME, timm:NAME, python:net.py:CALLABLE, python:package.module:CALLABLE or none"
 NOT_YET = "not available yet in this version of featreport"
 EMPTY = "the file is empty ('featreport init' writes a starter manifest)"
 T = "transform"
@@ -250,13 +250,13 @@ BAD = [
     (
         source("alexnet"),
         [
-            "4:13 models[0].source: expected torchvision:NAME, timm:NAME, python:net.py:CALLABLE or python:package.module:CALLABLE, got 'alexnet' (did you mean 'torchvision:alexnet'?)"
+            "4:13 models[0].source: expected torchvision:NAME, timm:NAME, python:net.py:CALLABLE, python:package.module:CALLABLE or none, got 'alexnet' (did you mean 'torchvision:alexnet'?)"
         ],
     ),
     (
         source("torchvison:alexnet"),
         [
-            "4:13 models[0].source: expected torchvision:NAME, timm:NAME, python:net.py:CALLABLE or python:package.module:CALLABLE, got 'torchvison:alexnet' (did you mean 'torchvision'?)"
+            "4:13 models[0].source: expected torchvision:NAME, timm:NAME, python:net.py:CALLABLE, python:package.module:CALLABLE or none, got 'torchvison:alexnet' (did you mean 'torchvision'?)"
         ],
     ),
     (

@@ -198,6 +198,9 @@ def describe(plan: Plan) -> list[str]:
         lines.append(f"{run.id}")
         lines.append(f"  source      {run.source.text}" + (f" {run.source.args}" if run.source.args else ""))
         lines.append(f"  checkpoint  {run.checkpoint.text}")
+        if run.source.kind == "none":
+            lines.append("  images      none: the tensors alone are measured")
+            continue
         first = f"{run.images[0].name}" + (f" … {run.images[-1].name}" if count > 1 else "")
         lines.append(f"  images      {count}: {first}")
         lines.append(f"  transform   {run.transform.text}")

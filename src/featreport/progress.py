@@ -46,6 +46,12 @@ def outcome_line(run: Run, seconds: float) -> str:
     if run.error is not None:
         hint = f"\n    → {run.error.hint}" if run.error.hint else ""
         return f"  × {run.id}: failed ({run.error.stage}) after {seconds:.1f} s: {run.error.message}{hint}"
+    if run.source == "none" and run.summary is not None:
+        share = run.summary.near_zero_fraction
+        near = "" if share is None else f", {100 * share:.1f} % of the weights near zero"
+        return (
+            f"  ✓ {run.id}: {len(run.weights)} tensors, {run.parameters:,} parameters{near}, {seconds:.1f} s"
+        )
     dead = "no rectifier"
     if run.summary is not None and run.summary.channels:
         dead = f"{run.summary.dead_channels} of {run.summary.channels} rectifier channels dead"

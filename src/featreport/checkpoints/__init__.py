@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
+    from featreport.checkpoints.alone import Alone
     from featreport.checkpoints.loading import Loaded
     from featreport.checkpoints.reading import Checkpoint
     from featreport.plan.types import CheckpointRef, SourceRef
 
-__all__ = ["load_into", "read"]
+__all__ = ["load_alone", "load_into", "read"]
 
 
 def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) -> Loaded:
@@ -24,6 +25,17 @@ def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) ->
     from featreport.checkpoints import loading
 
     return loading.load_into(model, checkpoint, source)
+
+
+def load_alone(checkpoint: CheckpointRef, source: SourceRef) -> Alone:
+    """Return the tensors of a checkpoint whose architecture is not at hand, and the audit.
+
+    Raises:
+        CheckpointError: the file cannot be read or holds no single state dict; its `load` is the audit so far.
+    """
+    from featreport.checkpoints import alone
+
+    return alone.load_alone(checkpoint, source)
 
 
 def read(path: Path, *, shown: str | None = None) -> Checkpoint:

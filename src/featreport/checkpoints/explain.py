@@ -8,6 +8,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from featreport.checkpoints.match import Expected, Fit
+from featreport.checkpoints.names import prefixes
 from featreport.checkpoints.tolerance import Tolerance
 from featreport.plan.types import SourceRef
 from featreport.results.schema import Mismatch
@@ -15,6 +16,7 @@ from featreport.results.schema import Mismatch
 FIRST = 5
 MOST_GLOBS = 4
 LONGEST_GLOB = 80
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 FEW = 0.5  # of the model's tensors: fewer matches than that, and it may be a twin
 
 
@@ -44,19 +46,25 @@ def stranger(expected: Expected, fit: Fit, source: SourceRef) -> tuple[str, str]
     names = f"the model's names begin {here}, the file's {there}"
     if twin(expected, fit):
         return f"fits {source.text} in no name, yet every shape fits in order: {_TWIN}; {names}", _TWIN_HINT
-    return (
-        f"fits {source.text} in none of its {len(theirs)} tensors: {names}",
-        "the file belongs to another architecture; check 'source'",
-    )
+    message = f"fits {source.text} in none of its {len(theirs)} tensors: {names}"
+    for prefix, count in prefixes(fit.candidate.tensors, expected.tensors)[:1]:
+        if count >= FEW * len(theirs):
+            part = (
+                f"the file holds the part of the model that begins {_quoted(prefix)} ({count} of its names)"
+            )
+            return (
+                message,
+                f"{part}: name a factory of that part alone as source (python:package.module:factory)",
+            )
+    return message, "the file belongs to another architecture; check 'source'"
 
 
-def rivals(keys: Sequence[str], source: SourceRef) -> tuple[str, str]:
+def rivals(keys: Sequence[str], source: SourceRef | None) -> tuple[str, str]:
     """Return (what is ambiguous, the line to write) for a file with several state dicts that fit equally well."""
     listed = ", ".join(keys[:FIRST]) + (f", and {len(keys) - FIRST} more" if len(keys) > FIRST else "")
     lines = " or ".join(f"key: {_quoted(key)}" for key in keys[:FIRST])
-    message = (
-        f"holds {len(keys)} state dicts that fit {source.text} equally well, with different numbers: {listed}"
-    )
+    fit = f"that fit {source.text} equally well" if source else "of the same names and shapes"
+    message = f"holds {len(keys)} state dicts {fit}, with different numbers: {listed}"
     return message, f"say which is meant: {lines}"
 
 
@@ -112,9 +120,9 @@ def _globs(names: list[str]) -> list[str] | None:
 
 
 def _quoted(text: str) -> str:
-    """Return `text` as YAML reads it back."""
+    """Return `text` so that YAML reads it back as text."""
     plain = text.replace(".", "").replace("_", "").replace("-", "").isalnum() and not text[0].isdigit()
-    return text if plain else "'" + text.replace("'", "''") + "'"
+    return text if plain and text.lower() not in _WORDS else "'" + text.replace("'", "''") + "'"
 
 
 def _shaped(names: list[str], where: Expected | Fit) -> list[str]:

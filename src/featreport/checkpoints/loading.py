@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from featreport.checkpoints import explain, layout, published, reading, untrained
 from featreport.checkpoints.choice import choose
 from featreport.checkpoints.facts import facts
+from featreport.checkpoints.layout import Candidate
 from featreport.checkpoints.match import Expected, Fit
 from featreport.checkpoints.plain import brief
 from featreport.checkpoints.tolerance import COUNTER, Tolerance
@@ -51,6 +52,25 @@ def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) ->
     """
     if checkpoint.kind == "random":
         return Loaded(Load(path=None, sha256=None, format="random", matched=0))
+    content, audit = opened(checkpoint, source)
+    try:
+        job = _Job(model, Expected.of(model), Tolerance.of(checkpoint), source)
+        return _load(job, content, checkpoint.key, audit)
+    except CheckpointError as error:
+        shown = audit.path
+        message, hint = reading.one_line(f"{shown} {error.message}"), reading.one_line(error.hint)
+        raise CheckpointError(message, hint, load=error.load or audit) from error.__cause__
+    except Exception as error:
+        message = reading.one_line(f"{audit.path} cannot be fitted: {error} ({type(error).__name__})")
+        raise CheckpointError(message[:400], "save it again, only the state dict", load=audit) from error
+
+
+def opened(checkpoint: CheckpointRef, source: SourceRef) -> tuple[reading.Checkpoint, Load]:
+    """Read the file a checkpoint names, and begin its audit.
+
+    Raises:
+        CheckpointError: it cannot be fetched or read.
+    """
     if checkpoint.kind == "weights":
         path = published.fetch(source, checkpoint.weights or "DEFAULT")
         shown, kind = path.name, "published weights"
@@ -68,18 +88,10 @@ def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) ->
         checksums=content.checksums,
         objects=[brief(name) for name in content.objects[:MAX_OBJECTS]],
         strict=checkpoint.strict,
+        facts=facts(content.tree, content.metadata),
         matched=0,
     )
-    try:
-        job = _Job(model, Expected.of(model), Tolerance.of(checkpoint), source)
-        audit = _changed(audit, facts=facts(content.tree, content.metadata))
-        return _load(job, content, checkpoint.key, audit)
-    except CheckpointError as error:
-        message, hint = reading.one_line(f"{shown} {error.message}"), reading.one_line(error.hint)
-        raise CheckpointError(message, hint, load=error.load or audit) from error.__cause__
-    except Exception as error:
-        message = reading.one_line(f"{shown} cannot be fitted: {error} ({type(error).__name__})")
-        raise CheckpointError(message[:400], "save it again, only the state dict", load=audit) from error
+    return content, audit
 
 
 def _load(job: _Job, content: reading.Checkpoint, key: str | None, audit: Load) -> Loaded:
@@ -97,7 +109,7 @@ def _load(job: _Job, content: reading.Checkpoint, key: str | None, audit: Load) 
         unexpected=[reading.one_line(name) for name in best.unexpected],
         mismatched=list(best.mismatched),
         applied=_applied(best),
-        dtypes=_dtypes(best),
+        dtypes=dtypes(best.candidate),
     )
     if not best.weight:
         raise CheckpointError(*explain.stranger(job.expected, best, job.source), load=audit)
@@ -115,7 +127,7 @@ def _copy(job: _Job, best: Fit, audit: Load) -> Loaded:
     kept -= {name for names in best.aside.values() for name in names}
     tensors = {name: best.value(name) for name in best.sources if name in kept}
     fresh = untrained.fresh(job.expected.tensors, [name for name in best.matched if name in kept])
-    dtypes = {name: None if is_lazy(value) else value.dtype for name, value in job.expected.tensors.items()}
+    types = {name: None if is_lazy(value) else value.dtype for name, value in job.expected.tensors.items()}
     try:
         with torch.no_grad():
             result = job.model.load_state_dict(tensors, strict=False)
@@ -146,7 +158,7 @@ def _copy(job: _Job, best: Fit, audit: Load) -> Loaded:
     stored = {
         name: tensor for name in best.matched
         if name in kept and name not in best.converted
-        and dtypes[name] not in {None, (tensor := tensors[name]).dtype}
+        and types[name] not in {None, (tensor := tensors[name]).dtype}
     }  # fmt: skip
     return Loaded(audit, stored)
 
@@ -187,11 +199,11 @@ def _applied(best: Fit) -> list[str]:
     return [brief(text) for text in (*best.candidate.notes, *inside, *done, *left)]
 
 
-def _dtypes(best: Fit) -> dict[str, int]:
-    """Return how many tensors of the chosen state dict the file stores in each type."""
+def dtypes(candidate: Candidate) -> dict[str, int]:
+    """Return how many tensors of a state dict the file stores in each type."""
     counts: Counter[str] = Counter()
-    for name, tensor in best.candidate.tensors.items():
-        origin = best.candidate.origins.get(name, "")
+    for name, tensor in candidate.tensors.items():
+        origin = candidate.origins.get(name, "")
         counts[origin.split()[0] if origin.startswith("q") else str(tensor.dtype).removeprefix("torch.")] += 1
     return dict(counts.most_common())
 

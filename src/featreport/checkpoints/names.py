@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 MAX_CUTS = 16  # parts of one name that are tried
@@ -75,24 +75,29 @@ def renamings(expected: Collection[str], names: Collection[str]) -> Iterator[Ren
             continue
         tried.append(inner)
         yield base
-        for prefix in _affixes(expected, inner, _ends_of)[:TRIED]:
+        for prefix, _ in prefixes(expected, inner)[:TRIED]:
             yield replace(base, prefix=prefix)
-        for suffix in _affixes(expected, inner, _starts_of)[:SUFFIXES_TRIED]:
+        for suffix, _ in _affixes(expected, inner, _starts_of)[:SUFFIXES_TRIED]:
             shorter = [name.removesuffix(suffix) for name in inner]
             yield replace(base, suffix=suffix)
-            for prefix in _affixes(expected, shorter, _ends_of)[:TRIED]:
+            for prefix, _ in prefixes(expected, shorter)[:TRIED]:
                 yield replace(base, prefix=prefix, suffix=suffix)
 
 
+def prefixes(expected: Collection[str], names: Iterable[str]) -> list[tuple[str, int]]:
+    """Return what stands before an expected name in `names` and how often, the most frequent first."""
+    return _affixes(expected, names, _ends_of)
+
+
 def _affixes(
-    expected: Collection[str], names: list[str], split: Callable[[str], Iterator[tuple[str, str]]]
-) -> list[str]:
+    expected: Collection[str], names: Iterable[str], split: Callable[[str], Iterator[tuple[str, str]]]
+) -> list[tuple[str, int]]:
     """Return what is left of the names beside an expected one, the most frequent first."""
     counts: Counter[str] = Counter()
     for name in names:
         if len(name) <= MAX_LENGTH:
             counts.update(affix for affix, rest in split(name) if rest in expected)
-    return [affix for affix, _ in counts.most_common()]
+    return counts.most_common()
 
 
 def _ends_of(name: str) -> Iterator[tuple[str, str]]:

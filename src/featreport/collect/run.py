@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from featreport.checkpoints import load_into
+from featreport.checkpoints import load_alone, load_into
+from featreport.checkpoints.loading import Loaded
 from featreport.collect.activations import ActivationCollector
 from featreport.collect.device import auto_batch, describe, out_of_memory
 from featreport.collect.pictures import Gallery, make_gallery
 from featreport.collect.summary import summarise
 from featreport.collect.taps import ROOT, Tap, Taps
-from featreport.collect.weights import measure_buffers, measure_weights
+from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
 from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, StatisticsError
 from featreport.images.batches import ImageBatches
 from featreport.plan.types import Plan, RunPlan
@@ -24,6 +25,7 @@ from featreport.sources import build_model
 from featreport.statistics import Settings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PROGRAMS = ("TorchScript", "torch.export")
 ImagesDone = Callable[[int, int], None]  # images seen so far, images of the run
 
 
@@ -69,11 +71,14 @@ def execute_run(
     job = _Job(plan, run, device, budget, images_done)
     load: Load | None = None
     try:
+        if run.source.kind == "none":
+            return _weights_alone(job)
         random = run.checkpoint.kind == "random"
         seed = run.checkpoint.seed if random and run.checkpoint.seed is not None else 0
         model = build_model(run.source, seed=seed, weights=run.checkpoint.weights)
-        load = load_into(model, run.checkpoint, run.source).audit
-        return _measure(job, model, load)
+        loaded = load_into(model, run.checkpoint, run.source)
+        load = loaded.audit
+        return _measure(job, model, loaded)
     except RunError as error:
         if isinstance(error, CheckpointError) and error.load is not None:
             load = error.load
@@ -104,10 +109,33 @@ def _blank(job: _Job) -> Run:
     )
 
 
-def _measure(job: _Job, model: nn.Module, load: Load) -> Outcome:
+def _weights_alone(job: _Job) -> Outcome:
+    """Measure the tensors of a file whose architecture is not at hand."""
+    found = load_alone(job.run.checkpoint, job.run.source)
+    weights, buffers = measure_tensors(found.tensors, job.settings)
+    why = "no architecture was given (source: none)"
+    if found.audit.format in PROGRAMS:
+        why = (
+            f"the file is a {found.audit.format} program, and no program from a checkpoint is run: "
+            "name its architecture as source to measure activations"
+        )
+    run = _blank(job).model_copy(
+        update={
+            "load": found.audit,
+            "parameters": sum(weight.count for weight in weights),
+            "summary": summarise([], weights),
+            "weights": weights,
+            "buffers": buffers,
+            "unmeasured": [Unmeasured(layer="activations", reason=why)],
+        }
+    )
+    return Outcome(run, {})
+
+
+def _measure(job: _Job, model: nn.Module, loaded: Loaded) -> Outcome:
     model.eval()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    weights = measure_weights(model, job.settings)
+    weights = measure_weights(model, job.settings, loaded.stored)
     buffers = measure_buffers(model)
     notes: list[str] = []
     done = _all_images(job, model, notes)
@@ -118,7 +146,7 @@ def _measure(job: _Job, model: nn.Module, load: Load) -> Outcome:
         notes.append(f"The forward pass itself changed {', '.join(done.altered[:5])} (in eval mode).")
     run = _blank(job).model_copy(
         update={
-            "load": load,
+            "load": loaded.audit,
             "images": done.images,
             "device": describe(job.device),
             "batch_size": done.batch_size,

@@ -59,6 +59,8 @@ def _model(model: dict[str, Any], loc: Loc) -> Iterator[Breach]:
     checkpoints = _items(model.get("checkpoints"))
     yield from _transform(model.get("transform"), (*loc, "transform"))
     yield from _repeated_names(checkpoints, (*loc, "checkpoints"), "two checkpoints of this model are called")
+    if source == "none":
+        yield from _without_a_model(model, checkpoints, loc)
     foreign = isinstance(source, str) and source.startswith("python:")
     for index, entry in enumerate(checkpoints):
         path = entry.get("path") if isinstance(entry, dict) else entry
@@ -69,7 +71,8 @@ def _model(model: dict[str, Any], loc: Loc) -> Iterator[Breach]:
             continue
         if foreign and path.startswith("weights:"):
             yield Breach(
-                place, f"only torchvision and timm publish weights; {quote(str(source))} needs a file or random:SEED"
+                place,
+                f"only torchvision and timm publish weights; {quote(str(source))} needs a file or random:SEED",
             )
         if isinstance(entry, dict):
             yield from _of_files(entry, path, place[:-1])
@@ -81,6 +84,20 @@ def _model(model: dict[str, Any], loc: Loc) -> Iterator[Breach]:
             yield Breach(
                 (*loc, "args", key), f"expected the name of a Python argument, got {quote(key)}", at_key=True
             )
+
+
+def _without_a_model(model: dict[str, Any], checkpoints: list[Any], loc: Loc) -> Iterator[Breach]:
+    """Yield what says nothing where only a file's tensors are measured."""
+    for key in ("args", "layers", "images", "transform"):
+        if model.get(key):
+            yield Breach(
+                (*loc, key), f"source: none measures the tensors of files alone: remove {key!r}", at_key=True
+            )
+    for index, entry in enumerate(checkpoints):
+        path = entry.get("path") if isinstance(entry, dict) else entry
+        place: Loc = (*loc, "checkpoints", index, *(("path",) if isinstance(entry, dict) else ()))
+        if isinstance(path, str) and path.startswith(("random:", "weights:")):
+            yield Breach(place, f"source: none needs a file, got {quote(path)}")
 
 
 def _of_files(entry: dict[str, Any], path: str, loc: Loc) -> Iterator[Breach]:

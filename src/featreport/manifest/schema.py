@@ -147,7 +147,8 @@ class Model(Section):
 
     name: v.ModelName = Field(description="First part of the run ids; without '/'.")
     source: v.Source = Field(
-        description="torchvision:NAME, python:net.py:CALLABLE or python:package.module:CALLABLE."
+        description="torchvision:NAME, timm:NAME, python:net.py:CALLABLE, python:package.module:CALLABLE or "
+        "none (the tensors alone)."
     )
     args: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the callable.")
     checkpoints: tuple[Checkpoint, ...] = Field(

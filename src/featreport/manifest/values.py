@@ -14,6 +14,7 @@ SOURCE_FORMS = (
     "timm:NAME",
     "python:net.py:CALLABLE",
     "python:package.module:CALLABLE",
+    "none",
 )
 SOURCE_KINDS = ("torchvision", "timm", "python")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps", "xpu")
@@ -51,6 +52,8 @@ def _python(text: str) -> bool:
 
 def _source(text: str) -> str:
     kind, colon, rest = text.partition(":")
+    if text == "none":
+        return text
     if kind in {"torchvision", "timm"} and re.fullmatch(r"[\w./-]+", rest):
         return text
     if kind == "python" and _python(rest):

@@ -15,7 +15,7 @@ from featreport.plan.checkpoints import Named, checkpoints_of, distinct
 from featreport.plan.packages import NotFoundError
 from featreport.plan.sources import require_package, require_weights, source_of
 from featreport.plan.transforms import transform_of
-from featreport.plan.types import ImageRef, Plan, RunPlan, SourceRef
+from featreport.plan.types import ImageRef, Plan, RunPlan, SourceRef, TransformSpec
 
 
 def resolve(manifest: Manifest) -> Plan:
@@ -83,6 +83,13 @@ class _Resolver:
         return tuple(runs)
 
     def model(self, model: Model, place: str, shared: tuple[ImageRef, ...]) -> list[RunPlan]:
+        if model.source == "none":
+            alone = TransformSpec("none", text="none: no image is used")
+            ref = SourceRef("none", model.source, "")
+            return [
+                RunPlan(f"{model.name}/{one.name}", model.name, one.name, ref, one.ref, (), (), (), alone)
+                for one in self.checkpoints(model, place, ref)
+            ]
         own = self.images(model.images, f"{place}.images")
         images = own if model.images is not None else shared
         if model.images is None and self.manifest.images is None:

@@ -20,6 +20,8 @@ def source_of(model: Model, folder: Path) -> SourceRef:
         NotFoundError: torchvision has no such model, timm is not installed, or the Python file or package is not there.
     """
     kind, _, rest = model.source.partition(":")
+    if kind == "none":
+        return SourceRef("none", model.source, "")
     if kind == "torchvision":
         known = torchvision_models()
         if known and rest not in known:

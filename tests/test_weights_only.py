@@ -1,0 +1,140 @@
+"""Promises of `source: none`: the tensors of any checkpoint are measured, whatever became of its code."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+import featreport
+from featreport.errors import ManifestError
+from featreport.results.schema import Results, Run
+
+
+def net(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 4, 3), bn=nn.BatchNorm2d(4), head=nn.Conv2d(4, 5, 1)))
+
+
+def build(folder: Path, checkpoint: str = "a.pt") -> Results:
+    manifest = folder / "config.yaml"
+    manifest.write_text(f"version: 1\nmodels:\n  - {{name: m, source: none, checkpoints: [{checkpoint}]}}\n")
+    return featreport.build(manifest)
+
+
+def script(model: nn.Module, path: Path) -> None:
+    torch.jit.script(model).save(str(path))
+
+
+def export(model: nn.Module, path: Path) -> None:
+    torch.export.save(torch.export.export(model.eval(), (torch.randn(2, 3, 8, 8),)), path)
+
+
+WRITERS = {
+    "torch zip": lambda model, path: torch.save(model.state_dict(), path),
+    "torch legacy": lambda model, path: torch.save(
+        {"epoch": 3, "model": model.state_dict()}, path, _use_new_zipfile_serialization=False
+    ),
+    "safetensors": lambda model, path: safetensors.torch.save_file(model.state_dict(), path),
+    "TorchScript": script,
+    "torch.export": export,
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_format_gives_the_numbers_of_its_tensors(tmp_path: Path, kind: str) -> None:
+    model = net(seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        WRITERS[kind](model, tmp_path / "a.pt")
+    (run,) = build(tmp_path).runs
+    assert run.status == "ok"
+    assert run.load is not None
+    assert run.load.format == kind
+    named = dict(model.named_parameters())
+    assert {one.name for one in run.weights} == set(named)
+    assert {one.name for one in run.buffers} == {name for name, _ in model.named_buffers()}
+    for one in run.weights:
+        array = named[one.name].detach().double().numpy()
+        assert one.shape == list(array.shape)
+        assert one.mean == pytest.approx(array.mean(), rel=1e-6)
+        assert one.std == pytest.approx(array.std(ddof=1), rel=1e-6)
+        assert one.near_zeros == np.count_nonzero(np.abs(array) <= 1e-3)
+    kinds = {one.name: one.kind for one in run.weights}
+    assert (kinds["conv.weight"], kinds["conv.bias"], kinds["bn.weight"]) == ("weight", "bias", "norm")
+    assert run.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert run.activations == []
+    (reason,) = run.unmeasured
+    assert ("program" in reason.reason) == (kind in {"TorchScript", "torch.export"})
+
+
+def test_a_page_of_weights_alone_speaks_of_weights(tmp_path: Path) -> None:
+    state = net().state_dict()
+    state["conv.weight"][1] = 0
+    torch.save(state, tmp_path / "a.pt")
+    results = build(tmp_path)
+    page = (tmp_path / "reports/config.html").read_text()
+    assert results.runs[0].weights[0].dead == [1]
+    assert "0 images" not in page
+    assert "on these 0" not in page
+    assert "No network here has a rectifier" not in page
+    embedded = json.loads(page.split('id="featreport-results"')[1].split(">", 1)[1].split("</script>")[0])
+    assert embedded["runs"][0]["source"] == "none"
+
+
+def test_half_precision_is_measured_as_stored(tmp_path: Path) -> None:
+    torch.save(
+        {name: t.half() if t.is_floating_point() else t for name, t in net().state_dict().items()},
+        tmp_path / "a.pt",
+    )
+    run = build(tmp_path).runs[0]
+    assert {one.dtype for one in run.weights} == {"float16"}
+
+
+def failure(run: Run) -> str:
+    assert run.error is not None
+    return f"{run.error.message} → {run.error.hint}"
+
+
+def test_two_state_dicts_of_one_shape_must_be_told_apart(tmp_path: Path) -> None:
+    torch.save({"model": net(1).state_dict(), "model_ema": net(2).state_dict()}, tmp_path / "a.pt")
+    message = failure(build(tmp_path).runs[0])
+    assert (
+        "holds 2 state dicts of the same names and shapes, with different numbers: model, model_ema"
+        in message
+    )
+    assert "key: model_ema" in message
+    run = build(tmp_path, "{path: a.pt, key: model_ema}").runs[0]
+    assert run.load is not None
+    assert (run.load.key, run.load.alternatives) == ("model_ema", ["model"])
+
+
+def test_a_file_without_tensors_says_what_it_holds(tmp_path: Path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "a.pt")
+    assert "a.pt holds no state dict" in failure(build(tmp_path).runs[0])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("checkpoints: [random:0]", "source: none needs a file, got 'random:0'"),
+        (
+            "checkpoints: [a.pt], args: {a: 1}",
+            "source: none measures the tensors of files alone: remove 'args'",
+        ),
+        ("checkpoints: [a.pt], images: [x.png]", "remove 'images'"),
+    ],
+)
+def test_what_says_nothing_without_a_model_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    torch.save(net().state_dict(), tmp_path / "a.pt")
+    (tmp_path / "config.yaml").write_text(f"version: 1\nmodels:\n  - {{name: m, source: none, {line}}}\n")
+    with pytest.raises(ManifestError) as caught:
+        featreport.build(tmp_path / "config.yaml")
+    assert message in str(caught.value)
