@@ -900,6 +900,12 @@ def test_a_quantized_file_with_folded_norms_says_so(tmp_path: Path) -> None:
     assert "may have folded its batch norms" in error.hint
 
 
+def test_a_file_of_one_part_of_the_model_names_that_part(tmp_path: Path) -> None:
+    error = refused(saved(tmp_path / "a.pt", state()), nn.Sequential(OrderedDict(backbone=net())))
+    assert "in none of its 10 tensors" in error.message
+    assert "the part of the model that begins backbone. (11 of its names)" in error.hint
+
+
 def test_a_twin_with_some_equal_names_is_still_recognised(tmp_path: Path) -> None:
     names = [name if name.startswith("head") else f"layer{i}" for i, name in enumerate(state())]
     error = refused(saved(tmp_path / "a.pt", dict(zip(names, state().values(), strict=True))))

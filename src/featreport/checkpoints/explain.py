@@ -44,18 +44,13 @@ def stranger(expected: Expected, fit: Fit, source: SourceRef) -> tuple[str, str]
     ours, theirs = _shapes(expected.tensors), _shapes(fit.candidate.tensors)
     here, there = _first((name for name, _ in ours), count=2), _first((name for name, _ in theirs), count=2)
     names = f"the model's names begin {here}, the file's {there}"
-    if twin(expected, fit):
-        return f"fits {source.text} in no name, yet every shape fits in order: {_TWIN}; {names}", _TWIN_HINT
     message = f"fits {source.text} in none of its {len(theirs)} tensors: {names}"
     for prefix, count in prefixes(fit.candidate.tensors, expected.tensors)[:1]:
         if count >= FEW * len(theirs):
-            part = (
-                f"the file holds the part of the model that begins {_quoted(prefix)} ({count} of its names)"
-            )
-            return (
-                message,
-                f"{part}: name a factory of that part alone as source (python:package.module:factory)",
-            )
+            part = f"the part of the model that begins {_quoted(prefix)} ({count} of its names)"
+            return message, f"the file holds {part}: name a factory of that part alone as source"
+    if twin(expected, fit):
+        return f"fits {source.text} in no name, yet every shape fits in order: {_TWIN}; {names}", _TWIN_HINT
     return message, "the file belongs to another architecture; check 'source'"
 
 
