@@ -45,6 +45,7 @@ def load_alone(checkpoint: CheckpointRef, source: SourceRef) -> Alone:
             "alternatives": [brief(one.shown) for one in found if one is not best and not _part(one, best)][
                 :20
             ],
+            "alone": True,
             "matched": len(best.tensors),
             "applied": [brief(text) for text in (*best.notes, *converted)],
             "dtypes": loading.dtypes(best),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from featreport.report import formats
-from featreport.results.schema import Activation, Run
+from featreport.results.schema import Activation, Load, Run, weights_alone
 
 Level = Literal["fail", "warn", "note", "ok"]
 
@@ -119,7 +119,7 @@ def _load(run: Run) -> Iterator[Finding]:
     if load is None:
         return
     partial = [
-        (len(load.missing), "missing from the file (initial values measured)"),
+        (len(lacking(load)), "missing from the file (initial values measured)"),
         (len(load.mismatched), "of another shape"),
     ]
     lost = [f"{formats.plural(count, 'tensor')} {what}" for count, what in partial if count]
@@ -129,12 +129,31 @@ def _load(run: Run) -> Iterator[Finding]:
     if load.prefix:
         rest.append(f"prefix “{formats.shorten(load.prefix, 30)}” removed from the names")
     if lost:
-        text = f"Only partly loaded: {', '.join([*lost, *rest])}."
-        yield Finding("fail", text, Target(run.id, "load"), 4, len(load.missing) + len(load.mismatched))
+        text = f"Only partly loaded, as the manifest allows: {', '.join([*lost, *rest])}."
+        yield Finding("warn", text, Target(run.id, "load"), 4, len(lacking(load)) + len(load.mismatched))
     elif load.unexpected:
         yield Finding("warn", f"Load audit: {', '.join(rest)}.", Target(run.id, "load"), 4)
     elif rest:
         yield Finding("note", f"Load audit: {rest[0]}.", Target(run.id, "load"), 8)
+
+
+def lacking(load: Load) -> list[str]:
+    """Return the missing tensors that matter: evaluation does not use BatchNorm's counter, which old files lack."""
+    return [name for name in load.missing if not name.endswith("num_batches_tracked")]
+
+
+def _training(run: Run) -> Iterator[Finding]:
+    load = run.load
+    if load is None:
+        return
+    if load.untrained:
+        text = "Looks untrained: the loaded weights still have the distribution of their initialisation."
+        yield Finding("warn", text, Target(run.id, "load"), 4)
+    if load.idle_norms:
+        layers = formats.plural(len(load.idle_norms), "BatchNorm layer")
+        first = formats.shorten(load.idle_norms[0])
+        text = f"{layers} with statistics that were never updated (mean 0, variance 1), first {first}."
+        yield Finding("warn", text, Target(run.id, "load"), 5, len(load.idle_norms))
 
 
 def _dead_filters(run: Run) -> Iterator[Finding]:
@@ -168,7 +187,9 @@ def _constant(run: Run) -> Iterator[Finding]:
 
 def _unmeasured(run: Run) -> Iterator[Finding]:
     count = len(run.unmeasured)
-    if count:
+    if weights_alone(run):
+        yield Finding("note", f"No activations: {run.unmeasured[0].reason}.", Target(run.id, "unmeasured"), 9)
+    elif count:
         layers = formats.plural(count, "layer or output", "layers or outputs")
         yield Finding("note", f"{layers} without numbers.", Target(run.id, "unmeasured"), 9, count)
 
@@ -178,6 +199,7 @@ _RULES: tuple[Callable[[Run], Iterator[Finding]], ...] = (
     _dead_layers,
     _dead_channels,
     _load,
+    _training,
     _dead_filters,
     _images,
     _constant,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from featreport.judge.findings import Finding, Level, evidence, of_run, rectifiers, tap_name
 from featreport.report import formats
-from featreport.results.schema import Results, Run
+from featreport.results.schema import Results, Run, weights_alone
 
 __all__ = ["Verdict", "evidence", "judge"]
 _MOST_CLAIMS = 3  # different numbers of images one line can carry
@@ -66,6 +66,8 @@ def _of_run(run: Run) -> RunVerdict:
 
 def _silence(run: Run) -> str:
     summary = run.summary
+    if weights_alone(run):
+        return _weights(run)
     if summary is None or not summary.channels:
         return "no rectifier, so no headline of silent channels"
     share = f"{formats.part(summary.dead_channels, summary.channels)} rectifier channels"
@@ -73,6 +75,13 @@ def _silence(run: Run) -> str:
     if not summary.dead_channels:
         return f"none of {formats.plural(summary.channels, 'rectifier channel')} silent {on}"
     return f"{share} ({formats.percent(summary.dead_fraction)}) silent {on}{_most(run)}"
+
+
+def _weights(run: Run) -> str:
+    if run.summary is None or not run.summary.weights:
+        return f"weights alone: {formats.plural(len(run.weights), 'tensor')}, none of a conv or linear layer"
+    near, zero = (formats.percent(x) for x in (run.summary.near_zero_fraction, run.summary.zero_fraction))
+    return f"weights alone: {near} of {formats.integer(run.summary.weights)} near zero, {zero} exactly zero"
 
 
 def _most(run: Run) -> str:
@@ -100,9 +109,9 @@ def _sentence(runs: Sequence[Run]) -> str:
 
 
 def _over(done: Sequence[Run]) -> str:
-    counts = sorted({run.images.count for run in done})
+    counts = sorted({run.images.count for run in done if not weights_alone(run)})
     if not counts:
-        return ""
+        return ", weights alone" if done else ""
     if len(counts) == 1:
         return f" over {formats.plural(counts[0], 'image')}"
     return f" over {formats.integer(counts[0])} to {formats.integer(counts[-1])} images"
@@ -110,6 +119,8 @@ def _over(done: Sequence[Run]) -> str:
 
 def _headline(done: Sequence[Run]) -> str:
     eligible = [(run, run.summary) for run in done if run.summary and run.summary.channels]
+    if all(weights_alone(run) for run in done):
+        return _headline_of_weights(done)
     dying = [(run, summary) for run, summary in eligible if summary.dead_channels]
     if not eligible:
         return "No network here has a rectifier, so none has a headline of silent channels."
@@ -119,11 +130,21 @@ def _headline(done: Sequence[Run]) -> str:
     share = f"{formats.part(summary.dead_channels, summary.channels)} rectifier channels"
     losses = f"loses {share} ({formats.percent(summary.dead_fraction)}){_most(run)}"
     name = formats.shorten(run.id, 80)
+    looked = sum(1 for run in done if not weights_alone(run))
     if len(dying) == 1:
-        return f"{name} {losses}." if len(done) == 1 else f"{name} {losses}; no other run loses any."
-    everyone = "Both" if len(done) == 2 else f"All {len(done)}"  # noqa: PLR2004
-    count = everyone if len(dying) == len(done) else f"{len(dying)} of {len(done)}"
+        return f"{name} {losses}." if looked == 1 else f"{name} {losses}; no other run loses any."
+    everyone = "Both" if looked == 2 else f"All {looked}"  # noqa: PLR2004
+    count = everyone if len(dying) == looked else f"{len(dying)} of {looked}"
     return f"{count} have silent channels; the worst, {name}, {losses}."
+
+
+def _headline_of_weights(done: Sequence[Run]) -> str:
+    shares = [(run, run.summary.near_zero_fraction) for run in done if run.summary and run.summary.weights]
+    if not shares:
+        return "No file holds a conv or linear weight."
+    run, share = max(shares, key=lambda pair: pair[1] or 0)
+    most = "" if len(shares) == 1 else f", most in {formats.shorten(run.id, 80)}"
+    return f"{formats.percent(share)} of the weights are near zero{most}; no activations were measured."
 
 
 def _certainty(runs: Sequence[Run]) -> str:

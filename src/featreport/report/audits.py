@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from featreport.judge import Level
+from featreport.judge.findings import lacking
 from featreport.report import formats
 from featreport.report.anchors import Anchors
 from featreport.report.cells import Name
@@ -10,7 +11,7 @@ from featreport.report.drawings import thumbnail
 from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
-from featreport.results.schema import Load, Results, Run
+from featreport.results.schema import Load, Results, Run, weights_alone
 
 
 def load(shown: Load | None, anchor: str) -> LoadAudit | None:
@@ -23,9 +24,14 @@ def load(shown: Load | None, anchor: str) -> LoadAudit | None:
         ("Format", shown.format),
         ("Size", None if shown.bytes is None else formats.size(shown.bytes)),
         ("SHA-256", shown.sha256),
+        ("Written by", shown.producer),
+        ("Checksums", shown.checksums),
         ("Key chosen", shown.key),
-        ("Other keys", ", ".join(shown.alternatives)),
+        ("Other state dicts", ", ".join(shown.alternatives)),
         ("Prefix removed", shown.prefix),
+        ("Suffix removed", shown.suffix),
+        ("Stored types", ", ".join(f"{formats.integer(n)} {what}" for what, n in shown.dtypes.items())),
+        ("Strict", None if shown.strict else "no: what does not fit was left out"),
     )
     facts = tuple(Fact(term, text) for term, text in found if text)
     shapes = tuple(
@@ -36,6 +42,10 @@ def load(shown: Load | None, anchor: str) -> LoadAudit | None:
         ("Missing from the file", tuple(name(entry) for entry in shown.missing)),
         ("Not used by the model", tuple(name(entry) for entry in shown.unexpected)),
         ("Of another shape", shapes),
+        ("Done to the tensors", tuple(name(entry) for entry in shown.applied)),
+        ("BatchNorm never updated", tuple(name(entry) for entry in shown.idle_norms)),
+        ("Found beside the tensors", tuple(name(f"{what}: {text}") for what, text in shown.facts.items())),
+        ("Code the file names; none of it was run", tuple(name(entry) for entry in shown.objects)),
     )
     kept = tuple(entry for entry in lists if entry[1])
     return LoadAudit(anchor, level, word, _sentence(shown), facts, kept)
@@ -45,8 +55,11 @@ def load_level(shown: Load) -> tuple[Level, str]:
     """Return how complete a load was, as a level and in a word or three."""
     if shown.format == "random":
         return "ok", "untrained, seeded"
-    if shown.missing or shown.mismatched:
-        return "fail", f"partial: {formats.integer(len(shown.missing) + len(shown.mismatched))} not loaded"
+    lost = len(lacking(shown)) + len(shown.mismatched)
+    if lost:
+        return "warn", f"partial: {formats.integer(lost)} not loaded"
+    if shown.untrained:
+        return "warn", "looks untrained"
     if shown.unexpected:
         return "warn", f"complete, {formats.integer(len(shown.unexpected))} unused"
     return ("note", "complete, prefix removed") if shown.prefix else ("ok", "complete")
@@ -55,6 +68,9 @@ def load_level(shown: Load) -> tuple[Level, str]:
 def _sentence(shown: Load) -> str:
     if shown.format == "random":
         return "Nothing was loaded: the network has its seeded initial values."
+    if shown.alone:
+        key = f", read from key “{shown.key}”" if shown.key else ""
+        return f"{formats.plural(shown.matched, 'tensor')} read as data, without a network{key}."
     parts = [f"{formats.plural(shown.matched, 'tensor')} matched by name and shape"]
     parts.append(
         f"{formats.integer(len(shown.missing))} missing, {formats.integer(len(shown.unexpected))} unexpected"
@@ -64,13 +80,15 @@ def _sentence(shown: Load) -> str:
         parts.append(f"prefix “{shown.prefix}” removed")
     if shown.key:
         parts.append(f"read from key “{shown.key}”")
-    partial = " The numbers of this run include initial values." if shown.missing or shown.mismatched else ""
+    partial = " The numbers of this run include initial values." if lacking(shown) or shown.mismatched else ""
     return ", ".join(parts) + "." + partial
 
 
 def images(run: Run, anchor: str, shelf: Shelf) -> ImageList:
     """Return the list of images of a run with their thumbnails."""
     shown = run.images
+    if weights_alone(run):
+        return ImageList(anchor, "None: the tensors alone were measured.", (), (), ())
     used = (
         f"{formats.plural(shown.count, 'image')} used"
         if run.status == "ok"
@@ -92,9 +110,11 @@ def images(run: Run, anchor: str, shelf: Shelf) -> ImageList:
 
 def facts(run: Run) -> tuple[Fact, ...]:
     """Return the line of facts under a run's heading."""
-    found = [Fact("Architecture", run.source)]
+    found = [Fact("Architecture", "none: the tensors alone" if weights_alone(run) else run.source)]
     if run.parameters is not None:
         found.append(Fact("Parameters", formats.integer(run.parameters)))
+    if weights_alone(run):
+        return tuple(found)
     found.append(Fact("Images", formats.integer(run.images.count)))
     found.append(Fact("Transform", run.transform))
     if run.device:
@@ -133,7 +153,7 @@ def method(results: Results) -> Method:
         thresholds=thresholds,
         certainty=tuple((formats.integer(count), formats.rate_bound(count)) for count in counts),
         provenance=provenance,
-        transforms=tuple((name(run.id), run.transform) for run in results.runs),
+        transforms=tuple((name(run.id), run.transform) for run in results.runs if not weights_alone(run)),
         checksums=tuple(_checksum(run) for run in results.runs if run.load and run.load.sha256),
         code_run=tuple(made.code_run),
         manifest_name=made.manifest_name,

@@ -9,7 +9,7 @@ from featreport.report.audits import load_level
 from featreport.report.cells import Cell, Name
 from featreport.report.page import CompareCell, CompareTable, OverviewRow, StripCell
 from featreport.report.rows import count, name, share
-from featreport.results.schema import Activation, Results, Run
+from featreport.results.schema import Activation, Results, Run, weights_alone
 
 STRIP = 112.0  # the longest strip, in CSS pixels
 STRIP_CELL = 10.0
@@ -50,7 +50,7 @@ def row(run: Run, href: str, level: Level) -> OverviewRow:
         numbers=numbers,
         load=loaded[1],
         load_level=loaded[0],
-        images=count("images", run.images.count if run.status == "ok" else None),
+        images=count("images", run.images.count if run.status == "ok" and not weights_alone(run) else None),
         failed_images=f"{formats.integer(len(run.images.failed))} failed" if run.images.failed else "",
         parameters=count("parameters", run.parameters),
     )
@@ -77,6 +77,8 @@ def _layer_words(tap: Activation) -> str:
 
 
 def _strip_alt(run: Run) -> str:
+    if weights_alone(run):
+        return "no activations measured"
     taps = rectifiers(run)
     dead = [tap for tap in taps if tap.dead]
     if not dead:

@@ -149,6 +149,7 @@ class Load(Frozen):
     producer: str | None = None  # what wrote the file, where that is recorded
     checksums: str | None = None  # e.g. "CRC-32 of 126 records verified"
     strict: bool = True
+    alone: bool = False  # read without a network: every tensor of the state dict is "matched"
     key: str | None = None  # the nesting chosen, e.g. "state_dict_ema"; None: the file's top level
     alternatives: list[str] = Field(
         default_factory=list
@@ -307,6 +308,11 @@ class Provenance(Frozen):
     manifest_sha256: str
     manifest_text: str
     code_run: list[str] = Field(default_factory=list)  # `python:` sources and transforms that were executed
+
+
+def weights_alone(run: Run) -> bool:
+    """Say whether a run measured the tensors of a file without a network (source: none)."""
+    return run.source == "none"
 
 
 class Results(Frozen):
