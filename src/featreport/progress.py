@@ -56,7 +56,7 @@ def outcome_line(run: Run, seconds: float) -> str:
     if run.summary is not None and run.summary.channels:
         dead = f"{run.summary.dead_channels} of {run.summary.channels} rectifier channels dead"
     unread = f", {len(run.images.failed)} unreadable" if run.images.failed else ""
-    return f"  ✓ {run.id}: {run.images.count} images{unread}, {dead}, {seconds:.1f} s"
+    return f"  ✓ {run.id}: {run.images.count} image{'s' * (run.images.count != 1)}{unread}, {dead}, {seconds:.1f} s"
 
 
 class Lines:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +16,19 @@ from featreport.checkpoints import load_alone, load_into
 from featreport.checkpoints.loading import Loaded
 from featreport.collect.activations import ActivationCollector
 from featreport.collect.device import auto_batch, describe, out_of_memory
+from featreport.collect.guard import MESSAGE, raised, refuse_empty, watched
 from featreport.collect.pictures import Gallery, make_gallery
 from featreport.collect.summary import summarise
 from featreport.collect.taps import ROOT, Tap, Taps
 from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
-from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, StatisticsError
+from featreport.errors import (
+    CheckpointError,
+    ForwardError,
+    ImagesError,
+    RunError,
+    SourceError,
+    StatisticsError,
+)
 from featreport.images.batches import ImageBatches
 from featreport.plan.types import Plan, RunPlan
 from featreport.results.schema import ImageFile, Images, Load, Run, RunFailure, Unmeasured
@@ -26,6 +37,7 @@ from featreport.statistics import Settings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROGRAMS = ("TorchScript", "torch.export")
+Stage = Literal["source", "checkpoint", "forward"]
 ImagesDone = Callable[[int, int], None]  # images seen so far, images of the run
 
 
@@ -64,35 +76,69 @@ class _Pass:
     altered: list[str]
 
 
+@dataclass
+class _Progress:
+    """How far a run came, for the report of its failure."""
+
+    stage: Stage = "source"
+    load: Load | None = None
+
+
 def execute_run(
     plan: Plan, run: RunPlan, device: torch.device, budget: int, images_done: ImagesDone
 ) -> Outcome:
-    """Measure one run; a failure is an outcome too, never an exception."""
+    """Measure one run; a failure is an outcome too, never an exception.
+
+    The network's code may print, draw random numbers, call `sys.exit` or be compiled: its words go to standard
+    error, its numbers are seeded, its exit fails this run alone, and it runs uncompiled so that it can be seen.
+    """
     job = _Job(plan, run, device, budget, images_done)
-    load: Load | None = None
+    so_far = _Progress()
     try:
-        if run.source.kind == "none":
-            return _weights_alone(job)
-        random = run.checkpoint.kind == "random"
-        seed = run.checkpoint.seed if random and run.checkpoint.seed is not None else 0
-        model = build_model(run.source, seed=seed, weights=run.checkpoint.weights)
-        loaded = load_into(model, run.checkpoint, run.source)
-        load = loaded.audit
-        return _measure(job, model, loaded)
+        with contextlib.redirect_stdout(sys.stderr):
+            return _run(job, so_far)
     except RunError as error:
-        if isinstance(error, CheckpointError) and error.load is not None:
-            load = error.load
-        failure = RunFailure(stage=error.stage, message=error.message, hint=error.hint)
-        failed = list(error.failed) if isinstance(error, ImagesError) else []
-        blank = _blank(job).model_copy(
-            update={
-                "status": "failed",
-                "error": failure,
-                "load": load,
-                "images": Images(count=0, failed=failed),
-            }
-        )
-        return Outcome(blank, {})
+        return _failed(job, error, so_far.load)
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the one boundary around a run
+        hint = "this came out of the network's own code; run it alone to see where"
+        return _failed(job, _named(so_far.stage)(raised(error), hint), so_far.load)
+
+
+def _run(job: _Job, so_far: _Progress) -> Outcome:
+    run = job.run
+    if run.source.kind == "none":
+        so_far.stage = "checkpoint"
+        return _weights_alone(job)
+    random = run.checkpoint.kind == "random"
+    seed = run.checkpoint.seed if random and run.checkpoint.seed is not None else 0
+    model = build_model(run.source, seed=seed, weights=run.checkpoint.weights)
+    so_far.stage = "checkpoint"
+    loaded = load_into(model, run.checkpoint, run.source)
+    so_far.load = loaded.audit
+    so_far.stage = "source"
+    refuse_empty(model, run.source.text)
+    model.eval()
+    so_far.stage = "forward"
+    with watched(job.device, seed):
+        return _measure(job, model, loaded)
+
+
+def _failed(job: _Job, error: RunError, load: Load | None) -> Outcome:
+    if isinstance(error, CheckpointError) and error.load is not None:
+        load = error.load
+    failed = list(error.failed) if isinstance(error, ImagesError) else []
+    failure = RunFailure(stage=error.stage, message=error.message[:MESSAGE], hint=error.hint)
+    update = {"status": "failed", "error": failure, "load": load, "images": Images(count=0, failed=failed)}
+    return Outcome(_blank(job).model_copy(update=update), {})
+
+
+def _named(stage: Stage) -> type[RunError]:
+    kinds: dict[Stage, type[RunError]] = {
+        "source": SourceError,
+        "checkpoint": CheckpointError,
+        "forward": ForwardError,
+    }
+    return kinds[stage]
 
 
 def _blank(job: _Job) -> Run:
@@ -133,7 +179,6 @@ def _weights_alone(job: _Job) -> Outcome:
 
 
 def _measure(job: _Job, model: nn.Module, loaded: Loaded) -> Outcome:
-    model.eval()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     weights = measure_weights(model, job.settings, loaded.stored)
     buffers = measure_buffers(model)
@@ -220,13 +265,15 @@ def _one_size(job: _Job, model: nn.Module, size: int) -> _Pass:
             "compare the globs in `layers` with the names the model's named_modules() gives",
         )
     after = model.state_dict()
-    altered = [name for name, tensor in before.items() if not _same(tensor, after[name])]
+    altered = [name for name, tensor in before.items() if not _same(tensor, after.get(name))]
     images = Images(count=count, failed=list(batches.failed), files=files)
     return _Pass(collector, taps, images, pictures, size, altered)
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
+def _same(a: Tensor, b: Tensor | None) -> bool:
     """Equal in every value, NaN equal to NaN."""
+    if b is None or a.shape != b.shape or a.dtype != b.dtype:
+        return False
     if torch.equal(a, b):
         return True
     return a.is_floating_point() and bool(((a == b) | (a.isnan() & b.isnan())).all())
@@ -247,9 +294,8 @@ def _forward(model: nn.Module, inputs: Tensor) -> None:
         model(inputs)
     except RunError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         shape = list(inputs.shape)
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = (
             "lower batch_size"
             if out_of_memory(error)
@@ -257,7 +303,7 @@ def _forward(model: nn.Module, inputs: Tensor) -> None:
                 "check that `transform` (size, color, mean) is what the network was trained with, and its `args`"
             )
         )
-        raise ForwardError(f"on a batch of shape {shape}: {type(error).__name__}: {text}", hint) from error
+        raise ForwardError(f"on a batch of shape {shape}: {raised(error)}", hint) from error
 
 
 def _guarded(collector: ActivationCollector) -> Callable[[Tap, nn.Module | None, Tensor], None]:
