@@ -88,10 +88,18 @@ def opened(checkpoint: CheckpointRef, source: SourceRef) -> tuple[reading.Checkp
         checksums=content.checksums,
         objects=[brief(name) for name in content.objects[:MAX_OBJECTS]],
         strict=checkpoint.strict,
-        facts=facts(content.tree, content.metadata),
+        facts=_facts(content, shown),
         matched=0,
     )
     return content, audit
+
+
+def _facts(content: reading.Checkpoint, shown: str) -> dict[str, str]:
+    try:
+        return facts(content.tree, content.metadata)
+    except Exception as error:
+        message = reading.one_line(f"{shown} cannot be read: {error} ({type(error).__name__})")
+        raise CheckpointError(message[:400], "save it again, only the state dict") from error
 
 
 def _load(job: _Job, content: reading.Checkpoint, key: str | None, audit: Load) -> Loaded:
