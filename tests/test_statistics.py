@@ -243,3 +243,19 @@ def test_negative_zero_is_zero_in_every_number() -> None:
         edges, counts = got["histogram"]["edges"], got["histogram"]["counts"]
         assert counts[edges.index(0.0)] == 2
         assert sum(counts) == 4
+
+
+@pytest.mark.parametrize("offset", [3_000.0, 100_000.0])
+@pytest.mark.parametrize("spoilt", [[0], [0, 1, 2], [500], [0, 500, 999]])
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
+def test_values_that_are_no_numbers_do_not_spoil_a_small_variance(
+    offset: float, spoilt: list[int], value: float
+) -> None:
+    values = (offset + 0.02 * torch.randn(3, 4, 1000, generator=torch.Generator().manual_seed(1))).float()
+    values[:, :, spoilt] = value
+    values[1, 2] = float("nan")  # a row without any number
+    got = measure(values)
+    numbers = values.double().numpy()
+    numbers = numbers[np.isfinite(numbers)]
+    assert got["mean"] == pytest.approx(numbers.mean(), rel=1e-14)
+    assert got["std"] == pytest.approx(numbers.std(), rel=1e-9)

@@ -47,16 +47,10 @@ class Block:
         return torch.float32 if self.values.device.type == "mps" else torch.float64
 
     @cached_property
-    def shift(self) -> Tensor:
-        """A finite value near each row's mean, `[n, c, 1]`: subtracting it first keeps small variances exact."""
+    def _plain(self) -> tuple[Tensor, Tensor]:
+        """Values minus the first of each row, and their sums: all that is needed where every value is finite."""
         start = self.values[..., :1].to(self.precise)
-        return start.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-
-    @cached_property
-    def _shifted_plain(self) -> tuple[Tensor, Tensor]:
-        shifted = (
-            self.workspace.take("shifted", self.values, self.precise).copy_(self.values).sub_(self.shift)
-        )
+        shifted = self.workspace.take("shifted", self.values, self.precise).copy_(self.values).sub_(start)
         return shifted, shifted.sum(2)
 
     @cached_property
@@ -64,7 +58,7 @@ class Block:
         """Whether every value is known to be finite (always False on an accelerator: asking would wait for it)."""
         if self.values.device.type != "cpu":
             return False
-        return bool(torch.isfinite(self._shifted_plain[1].sum()))
+        return bool(torch.isfinite(self._plain[1].sum()))
 
     @cached_property
     def finite(self) -> Tensor | None:
@@ -72,15 +66,31 @@ class Block:
         return None if self.whole else torch.isfinite(self.values)
 
     @cached_property
+    def shift(self) -> Tensor:
+        """A finite value of each row, `[n, c, 1]`; 0 where there is none.
+
+        Subtracting a value of the row itself keeps small variances exact: however far it lies from the mean, its own
+        deviation is part of the spread.
+        """
+        if self.finite is None:
+            return self.values[..., :1].to(self.precise)
+        if not self.values.shape[2]:
+            return self.values.new_zeros((*self.values.shape[:2], 1), dtype=self.precise)
+        place = self.finite.to(torch.uint8).argmax(2, keepdim=True)  # any of equals will do
+        return self.values.gather(2, place).to(self.precise).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+    @cached_property
     def shifted(self) -> Tensor:
         """Values minus `shift`, non-finite ones as 0, `[n, c, p]`."""
-        plain = self._shifted_plain[0]
-        return plain if self.finite is None else torch.where(self.finite, plain, 0.0)
+        if self.finite is None:
+            return self._plain[0]
+        room = self.workspace.take("shifted", self.values, self.precise)
+        return room.copy_(self.values).sub_(self.shift).masked_fill_(~self.finite, 0.0)
 
     @cached_property
     def shifted_sum(self) -> Tensor:
         """Sum of `shifted` over positions, `[n, c]`."""
-        return self._shifted_plain[1] if self.finite is None else self.shifted.sum(2)
+        return self._plain[1] if self.finite is None else self.shifted.sum(2)
 
     @cached_property
     def finite_count(self) -> Tensor:
