@@ -181,7 +181,7 @@ def _weights_alone(job: _Job) -> Outcome:
 def _measure(job: _Job, model: nn.Module, loaded: Loaded) -> Outcome:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     weights = measure_weights(model, job.settings, loaded.stored)
-    buffers = measure_buffers(model)
+    buffers = measure_buffers(model, loaded.stored)
     notes: list[str] = []
     done = _all_images(job, model, notes)
     activations, shown = done.collector.value()

@@ -2,21 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.conv import _ConvTransposeNd
 
-from featreport.collect.slabs import measure, row_maxima, spread
+from featreport.collect import kinds
+from featreport.collect.tensors import measure, spread
 from featreport.results.schema import Buffer, Weight
 from featreport.statistics import Settings
 
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # where no module tells
-NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
-EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
-Kind = Literal["weight", "bias", "norm", "embedding", "other"]
+MATRIX = 2  # axes from which on a weight has output channels
+NOTHING: Mapping[str, Tensor] = {}
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A parameter and what is known of it; `groups` of a transposed convolution, else None."""
+
+    name: str
+    tied: list[str]
+    module: str
+    kind: kinds.Kind
+    groups: int | None = None
+
+
+def measure_weights(
+    model: nn.Module, settings: Settings, stored: Mapping[str, Tensor] = NOTHING
+) -> list[Weight]:
+    """Measure every parameter, tied ones once under their first name.
+
+    Args:
+        model: whose parameters.
+        settings: the thresholds.
+        stored: the checkpoint's own tensors, by the model's names, where they are of another type than the model's:
+            these are what is measured.
+    """
+    owners = _owners(model)
+    names: dict[int, list[str]] = {}
+    tensors: dict[int, Tensor] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+        tensors[id(parameter)] = parameter
+    weights = []
+    for key, (name, *tied) in names.items():
+        module, local = owners[name]
+        kind = kinds.of_parameter(module, local, tensors[key])
+        groups = module.groups if isinstance(module, _ConvTransposeNd) else None
+        tensor = _stored((name, *tied), stored, tensors[key])
+        weights.append(_weight(_Subject(name, tied, type(module).__name__, kind, groups), tensor, settings))
+    return weights
+
+
+def measure_buffers(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) -> list[Buffer]:
+    """Measure every buffer (BN running statistics, counters): apart, because none of them is a weight."""
+    owners = _owners(model)
+    return [
+        _buffer(name, type(owners[name][0]).__name__, _stored((name,), stored, buffer))
+        for name, buffer in model.named_buffers()
+    ]
+
+
+def measure_tensors(tensors: Mapping[str, Tensor], settings: Settings) -> tuple[list[Weight], list[Buffer]]:
+    """Measure a state dict without its model, tied tensors once under their first name.
+
+    What each tensor is, its name and shape say; output channels lie along the first axis, also where it belongs to
+    a transposed convolution, which nothing tells.
+    """
+    weights: list[Weight] = []
+    buffers: list[Buffer] = []
+    names: dict[tuple[object, ...], list[str]] = {}
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        names.setdefault(_identity(name, tensor), []).append(name)
+    for found in names.values():
+        tensor = tensors[found[0]]
+        if kinds.is_buffer(found[0], tensor.dtype):
+            buffers += [_buffer(name, "", tensor) for name in found]
+        else:
+            subject = _Subject(found[0], found[1:], "", kinds.of_name(found[0], shapes))
+            weights.append(_weight(subject, tensor, settings))
+    return weights, buffers
+
+
+def _identity(name: str, tensor: Tensor) -> tuple[object, ...]:
+    """Return what is equal for tied tensors: the same numbers in the same place."""
+    if not tensor.numel():
+        return (name,)
+    return tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
 
 
 def _owners(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
@@ -28,112 +104,37 @@ def _owners(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
     }
 
 
-def _kind(module: nn.Module, name: str, tensor: Tensor) -> Kind:
-    if isinstance(module, NORMS) or (tensor.ndim == 1 and "norm" in type(module).__name__.lower()):
-        return "norm"
-    if isinstance(module, EMBEDDINGS):
-        return "embedding"
-    if "bias" in name:
-        return "bias"
-    layer = isinstance(
-        module, (_ConvNd, nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
-    )
-    return "weight" if tensor.ndim > 1 and (layer or "weight" in name) else "other"
+def _stored(names: Sequence[str], stored: Mapping[str, Tensor], tensor: Tensor) -> Tensor:
+    """Return the checkpoint's tensor of one of these names, otherwise the model's."""
+    return next((stored[name] for name in names if name in stored), tensor)
 
 
-def _rows(module: nn.Module | None, kind: Kind, tensor: Tensor) -> Tensor | None:
-    """A view `[output channels, …]` of a conv, transposed conv or linear weight; None for other tensors.
-
-    Without a module, a transposed convolution cannot be told from a convolution: rows are then the first axis.
-    """
-    if kind != "weight" or tensor.ndim < 2:  # noqa: PLR2004
-        return None
-    if isinstance(module, _ConvTransposeNd) and module.groups == 1:  # [in, out, k, k]
-        return tensor.transpose(0, 1)
-    if isinstance(module, _ConvTransposeNd):  # [in, out / groups, k, k]: the split needs a copy
-        groups = module.groups
-        split = tensor.reshape(groups, tensor.shape[0] // groups, *tensor.shape[1:])
-        rows: Tensor = split.transpose(1, 2).flatten(0, 1)
-        return rows
-    return tensor
+def _rows(subject: _Subject, tensor: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:
+    """Return a view of the tensor and the axes that tell its output channels apart; None where it has none."""
+    if subject.kind != "weight" or tensor.ndim < MATRIX:
+        return tensor, None
+    if subject.groups is not None:  # a transposed convolution's is [in, out / groups, k, k]
+        return torch.unflatten(tensor, 0, (subject.groups, tensor.shape[0] // subject.groups)), (0, 2)
+    return tensor, (0,)
 
 
-def measure_weights(
-    model: nn.Module, settings: Settings, stored: Mapping[str, Tensor] | None = None
-) -> list[Weight]:
-    """Measure every parameter, tied ones once under their first name.
-
-    `stored` holds tensors of the checkpoint by the model's names whose type is not the model's (half precision):
-    these are measured as they stand in the file.
-    """
-    owners = _owners(model)
-    names: dict[int, list[str]] = {}
-    tensors: dict[int, Tensor] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
-        tensors[id(parameter)] = (stored or {}).get(name, parameter.detach())
-    return [
-        _weight(found[0], found[1:], *owners[found[0]], tensors[key], settings)
-        for key, found in names.items()
-    ]
-
-
-def measure_tensors(tensors: Mapping[str, Tensor], settings: Settings) -> tuple[list[Weight], list[Buffer]]:
-    """Measure a state dict without its model: what each tensor is, its name and shape say."""
-    weights: list[Weight] = []
-    buffers: list[Buffer] = []
-    names: dict[tuple[object, ...], list[str]] = {}
-    for name, tensor in tensors.items():
-        names.setdefault(_identity(name, tensor), []).append(name)
-    for found in names.values():
-        name, tensor = found[0], tensors[found[0]]
-        local = name.rpartition(".")[2]
-        if local in BUFFERS or not (tensor.is_floating_point() or tensor.is_complex()):
-            buffers += [_buffer(each, "", tensors[each]) for each in found]
-        else:
-            weights.append(_weight(name, found[1:], None, name, tensor, settings))
-    return weights, buffers
-
-
-def _identity(name: str, tensor: Tensor) -> tuple[object, ...]:
-    """Return what is equal for tied tensors: the same numbers in the same place."""
-    if not tensor.numel():
-        return (name,)
-    return tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
-
-
-def _kind_by_name(name: str, tensor: Tensor) -> Kind:
-    parts = name.lower().split(".")
-    if parts[-1] == "bias" or parts[-1].endswith("_bias"):
-        return "bias"
-    if any("embed" in part and "patch" not in part for part in parts) and tensor.ndim > 1:
-        return "embedding"
-    if tensor.ndim == 1 and "weight" in parts[-1]:
-        return "norm"
-    return "weight" if tensor.ndim > 1 and "weight" in parts[-1] else "other"
-
-
-def _weight(
-    name: str, tied: list[str], module: nn.Module | None, local: str, tensor: Tensor, settings: Settings
-) -> Weight:
-    kind = _kind_by_name(name, tensor) if module is None else _kind(module, local, tensor)
-    real = tensor.real if tensor.is_complex() else tensor
-    numbers = measure(real, settings.near_zero)
-    histogram, relative = spread(real, numbers)
-    rows = _rows(module, kind, tensor)
+def _weight(subject: _Subject, tensor: Tensor, settings: Settings) -> Weight:
+    view, rows = _rows(subject, tensor.detach())
+    numbers = measure(view, settings.near_zero, rows)
+    histogram, relative = spread(view, numbers)
+    count, channels = numbers.count, None if numbers.peaks is None else numbers.peaks.size
     dead: list[int] = []
-    if rows is not None and rows.shape[0] and rows[0].numel():
-        dead = (row_maxima(rows) <= settings.near_zero).nonzero().flatten().tolist()
-    count = numbers.count
+    if numbers.peaks is not None and count:
+        dead = np.flatnonzero(numbers.peaks <= settings.near_zero).tolist()
     return Weight(
-        name=name,
-        module="" if module is None else type(module).__name__,
-        kind=kind,
-        tied=tied,
+        name=subject.name,
+        module=subject.module,
+        kind=subject.kind,
+        tied=subject.tied,
         dtype=str(tensor.dtype).removeprefix("torch."),
         shape=list(tensor.shape),
         count=count,
-        mean=numbers.mean if numbers.finite else None,
+        mean=numbers.mean,
         std=numbers.std,
         min=numbers.low if numbers.finite else None,
         max=numbers.high if numbers.finite else None,
@@ -146,31 +147,22 @@ def _weight(
         nan=numbers.nan,
         posinf=numbers.posinf,
         neginf=numbers.neginf,
-        channels=None if rows is None else rows.shape[0],
+        channels=channels,
         dead=dead,
-        dead_fraction=len(dead) / rows.shape[0] if rows is not None and rows.shape[0] else None,
+        dead_fraction=len(dead) / channels if channels else None,
         histogram=histogram,
     )
 
 
-def measure_buffers(model: nn.Module) -> list[Buffer]:
-    """Measure every buffer (BN running statistics, counters): apart, because none of them is a weight."""
-    owners = _owners(model)
-    return [
-        _buffer(name, type(owners[name][0]).__name__, buffer.detach())
-        for name, buffer in model.named_buffers()
-    ]
-
-
-def _buffer(name: str, module: str, buffer: Tensor) -> Buffer:
-    numbers = measure(buffer.real if buffer.is_complex() else buffer, 0.0)
+def _buffer(name: str, module: str, tensor: Tensor) -> Buffer:
+    numbers = measure(tensor, 0.0)
     return Buffer(
         name=name,
         module=module,
-        dtype=str(buffer.dtype).removeprefix("torch."),
-        shape=list(buffer.shape),
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        shape=list(tensor.shape),
         count=numbers.count,
-        mean=numbers.mean if numbers.finite else None,
+        mean=numbers.mean,
         std=numbers.std,
         min=numbers.low if numbers.finite else None,
         max=numbers.high if numbers.finite else None,

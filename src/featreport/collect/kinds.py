@@ -1,0 +1,51 @@
+"""What kind of tensor a parameter is: by the module that holds it, or by its name and shape where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+LAYERS = (_ConvNd, nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
+RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+Kind = Literal["weight", "bias", "norm", "embedding", "other"]
+
+
+def of_parameter(module: nn.Module, name: str, tensor: Tensor) -> Kind:
+    """Return the kind of the parameter that `module` holds as `name`."""
+    if isinstance(module, NORMS) or (tensor.ndim == 1 and "norm" in type(module).__name__.lower()):
+        return "norm"
+    if isinstance(module, EMBEDDINGS):
+        return "embedding"
+    if "bias" in name:
+        return "bias"
+    return "weight" if tensor.ndim > 1 and (isinstance(module, LAYERS) or "weight" in name) else "other"
+
+
+def of_name(name: str, shapes: Mapping[str, Sequence[int]]) -> Kind:
+    """Return the kind of a tensor of which only name and shape are known, and those of its neighbours.
+
+    A bias beside a one-dimensional weight belongs to a norm; `embed` names an embedding where it is the tensor or
+    the layer itself (`patch_embed.proj` is a convolution).
+    """
+    layer, _, local = name.lower().rpartition(".")
+    axes = len(shapes[name])
+    if "bias" in local:
+        beside = shapes.get(f"{name.rpartition('.')[0]}.weight")
+        return "norm" if beside is not None and len(beside) == 1 else "bias"
+    if "embed" in local or (axes == 2 and "embed" in layer.rpartition(".")[2]):  # noqa: PLR2004 - a table
+        return "embedding"
+    if axes > 1:
+        return "weight" if "weight" in local else "other"
+    return "norm" if local in {"weight", "gamma", "beta", "scale"} and axes else "other"
+
+
+def is_buffer(name: str, dtype: torch.dtype) -> bool:
+    """Say whether a tensor is one that no training step learns: running statistics, counters, indices, masks."""
+    return name.rpartition(".")[2] in RUNNING or not (dtype.is_floating_point or dtype.is_complex)
