@@ -62,6 +62,8 @@ def load_level(shown: Load) -> tuple[Level, str]:
         return "warn", "looks untrained"
     if shown.unexpected:
         return "warn", f"complete, {formats.integer(len(shown.unexpected))} unused"
+    if shown.alone:
+        return "ok", "read as data"
     return ("note", "complete, prefix removed") if shown.prefix else ("ok", "complete")
 
 

@@ -8,7 +8,7 @@ from featreport.figures import canvas, depth
 from featreport.judge.findings import rectifiers, tap_name
 from featreport.report import formats
 from featreport.report.page import ChartFigure
-from featreport.results.schema import Results, Run
+from featreport.results.schema import Results, Run, weights_alone
 
 _FEWEST = 2  # layers that make a profile
 
@@ -37,6 +37,10 @@ def of_run(run: Run, anchor: str) -> tuple[ChartFigure, ...]:
 
 def remark(run: Run) -> str:
     """Return the sentence that stands where there is no profile of silent channels."""
+    if run.status == "ok" and weights_alone(run):
+        return f"Activations were not measured: {run.unmeasured[0].reason}."
+    if run.status == "ok" and not run.activations:
+        return "No activation was measured: no layer matched, or none gave a tensor."
     if run.status == "ok" and not rectifiers(run):
         return (
             "No tap of this network is a rectifier (ReLU and its kin), so there is no strict zero to fall silent at: "
