@@ -307,3 +307,37 @@ def test_an_interrupt_leaves_the_old_report_and_exits_with_130_or_143(project: P
         assert process.returncode == code
         assert (project / "out" / "report.html").read_bytes() == before
         assert sorted(path.name for path in (project / "out").iterdir()) == ["report.html", "report.json"]
+
+
+@pytest.mark.parametrize("call", ["build", "check"])
+def test_no_code_refuses_every_python_source_and_transform_and_runs_nothing(project: Path, call: str) -> None:
+    (project / "net.py").write_text("open('ran', 'w').close()")
+    (project / "config.yaml").write_text(
+        "version: 1\noutput: out/report.html\nimages: [photos/]\ntransform: python:net.py:prepare\nmodels:\n"
+        "  - {name: a, source: 'python:net.py:make', checkpoints: [random:0]}\n"
+        "  - {name: b, source: 'torchvision:alexnet', transform: 'python:json:loads', checkpoints: [random:0]}\n"
+        "  - {name: c, source: 'torchvision:alexnet', transform: imagenet, checkpoints: [random:0]}\n"
+    )
+    done = command(call, "config.yaml", "--no-code", cwd=project)
+    assert done.returncode == 2
+    why = "would run Python code that the manifest names"
+    assert done.stderr.splitlines() == [
+        f"config.yaml:4:12 transform: --no-code: 'python:net.py:prepare' {why}",
+        f"config.yaml:6:23 models[0].source: --no-code: 'python:net.py:make' {why}",
+        f"config.yaml:7:57 models[1].transform: --no-code: 'python:json:loads' {why}",
+        "3 problems; nothing was run.",
+    ]
+    assert not (project / "ran").exists()
+    assert not (project / "out").exists()
+
+
+def test_no_code_lets_everything_else_pass(project: Path) -> None:
+    write(project, "[random:0]", source="torchvision:squeezenet1_0")
+    assert command("check", "config.yaml", "--no-code", cwd=project).returncode == 0
+
+
+def test_only_code_of_the_manifest_counts_as_code_that_was_run(project: Path) -> None:
+    write(project, "[runs/epoch_2.pt]", source="none")
+    assert featreport.build(project / "config.yaml").provenance.code_run == []
+    write(project, "[runs/epoch_2.pt]")
+    assert featreport.build(project / "config.yaml").provenance.code_run == ["python:net.py:make"]

@@ -60,6 +60,10 @@ OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="GLOB", help="Only runs whose id matches.", show_default=False)
 ]
 
+NoCodeOption = Annotated[
+    bool, typer.Option("--no-code", help="Refuse python: sources and transforms; nothing is run.")
+]
+
 
 @app.command()
 def build(
@@ -73,13 +77,14 @@ def build(
     fail_on: Annotated[
         str, typer.Option("--fail-on", metavar="error|warn", help="Which findings make the exit code 1.")
     ] = "error",
+    no_code: NoCodeOption = False,
 ) -> None:
     """Run the manifest; write the report and its results."""
     from featreport.progress import progress_on
 
     if fail_on not in {"error", "warn"}:
         raise ManifestError(f"--fail-on: expected error or warn, got {fail_on!r}; nothing was run.")
-    plan = pipeline.make_plan(config, output=output, device=device, only=only)
+    plan = pipeline.make_plan(config, output=output, device=device, only=only, code=not no_code)
     with progress_on(sys.stderr) as progress:
         built = pipeline.run_plan(plan, progress)
     typer.echo(built.report)
@@ -88,9 +93,9 @@ def build(
 
 
 @app.command()
-def check(config: ConfigArgument, only: OnlyOption = None) -> None:
+def check(config: ConfigArgument, only: OnlyOption = None, no_code: NoCodeOption = False) -> None:
     """Validate the manifest and print the plan; nothing is run."""
-    for line in pipeline.describe(pipeline.make_plan(config, only=only)):
+    for line in pipeline.describe(pipeline.make_plan(config, only=only, code=not no_code)):
         typer.echo(line)
 
 

@@ -38,6 +38,7 @@ def make_plan(
     output: str | Path | None = None,
     device: str | None = None,
     only: str | None = None,
+    code: bool = True,
 ) -> Plan:
     """Return what a build of `config` would do; nothing is run, torch is not imported.
 
@@ -46,11 +47,12 @@ def make_plan(
         output: report to write instead of the manifest's, relative to the working directory.
         device: device instead of the manifest's.
         only: glob over run ids; the others are left out.
+        code: whether the manifest may name Python code of its own (`python:`); False refuses it.
 
     Raises:
         ManifestError: with every problem found.
     """
-    plan = resolve(manifest.load(Path(config)))
+    plan = resolve(manifest.load(Path(config)), code=code)
     if output is not None:
         path = Path(output).absolute()
         if path.suffix.lower() not in {".html", ".htm"}:
@@ -84,6 +86,7 @@ def build(
     output: str | Path | None = None,
     device: str | None = None,
     only: str | None = None,
+    code: bool = True,
     progress: Progress | None = None,
 ) -> Results:
     """Run the manifest `config`, write its report and results, and return the results as typed values.
@@ -94,7 +97,7 @@ def build(
         ManifestError: the manifest or an argument is wrong; nothing was run.
         OutputError: the report could not be written.
     """
-    return run_plan(make_plan(config, output=output, device=device, only=only), progress).results
+    return run_plan(make_plan(config, output=output, device=device, only=only, code=code), progress).results
 
 
 def run_plan(plan: Plan, progress: Progress | None = None) -> Built:
@@ -117,12 +120,14 @@ def gather(plan: Plan, runs: list[Run], pictures: dict[str, str]) -> Results:
     from featreport.collect.summary import definitions
     from featreport.statistics import Settings
 
-    code = {run.source.text for run in plan.runs if run.source.kind != "torchvision"}
+    code = {run.source.text for run in plan.runs if run.source.kind.startswith("python-")}
     code |= {run.transform.text for run in plan.runs if run.transform.kind == "python"}
+    timm = ("timm",) if any(run.source.kind == "timm" for run in plan.runs) else ()
     return Results(
         title=plan.title,
         provenance=Provenance(
-            versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+            versions={"python": platform.python_version()}
+            | {name: _version(name) for name in (*PACKAGES, *timm)},
             device=describe(choose_device(plan.device)),
             precision=plan.precision,
             manifest_name=plan.manifest_name,

@@ -18,13 +18,15 @@ from featreport.plan.transforms import transform_of
 from featreport.plan.types import ImageRef, Plan, RunPlan, SourceRef, TransformSpec
 
 
-def resolve(manifest: Manifest) -> Plan:
-    """Return what a build of this manifest does.
+def resolve(manifest: Manifest, *, code: bool = True) -> Plan:
+    """Return what a build of this manifest does; without `code`, a manifest that names code of its own is refused.
 
     Raises:
         ManifestError: with every path that leads nowhere and every name that does not exist.
     """
     resolver = _Resolver(manifest)
+    if not code:
+        resolver.refuse_code()
     output = resolver.output()
     runs = resolver.runs()
     if resolver.problems:
@@ -67,6 +69,20 @@ class _Resolver:
             self.complain(place, str(error))
         except OSError as error:
             self.complain(place, f"cannot be read ({error.strerror})")
+
+    def refuse_code(self) -> None:
+        """Note every place that names Python code to run."""
+        named: list[tuple[str, object]] = [("transform", self.manifest.transform)]
+        for index, model in enumerate(self.manifest.models):
+            named += [
+                (f"models[{index}].source", model.source),
+                (f"models[{index}].transform", model.transform),
+            ]
+        for place, written in named:
+            if isinstance(written, str) and written.startswith("python:"):
+                self.complain(
+                    place, f"--no-code: {quote(written)} would run Python code that the manifest names"
+                )
 
     def output(self) -> Path:
         written = self.manifest.output or f"reports/{Path(self.manifest.file).stem}.html"
