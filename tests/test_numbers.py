@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 
 def kept_by_plain_hooks(run: RunPlan, batch_size: int) -> dict[tuple[str, int], Array]:
-    """Every leaf's output over all images, `[N, …]`, copied to NumPy in the hook. Slow and independent."""
+    """Every output of a leaf or a residual sum over all images, `[N, …]`, copied in the hook. Slow and independent."""
     model = build_model(run.source, seed=run.checkpoint.seed or 0, weights=run.checkpoint.weights)
     load_into(model, run.checkpoint, run.source)
     model.eval()
@@ -41,7 +41,7 @@ def kept_by_plain_hooks(run: RunPlan, batch_size: int) -> dict[tuple[str, int], 
         return hook
 
     for name, module in model.named_modules():
-        if not list(module.children()):
+        if not list(module.children()) or getattr(module, "use_res_connect", False):
             module.register_forward_hook(keep(name))
     name = run.source.name if run.source.kind == "torchvision" else None
     with torch.no_grad():

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 FIRST = (nn.GroupNorm, _NormBase, nn.PixelShuffle, nn.PixelUnshuffle, nn.LocalResponseNorm)
+TOKENS = 3  # axes of [N, T, C] and [T, N, C]
 SPATIAL = ("MaxPool", "AvgPool", "LPPool", "FractionalMaxPool", "Upsample")
 
 
@@ -49,17 +50,17 @@ def declared_width(module: nn.Module) -> Width | None:
     return Width(embedding, last=True) if isinstance(embedding, int) else None
 
 
-def batch_axis(module: nn.Module | None, output: Tensor, images: int) -> int | None:
-    """The axis whose size is the batch's: the first one, or the second of sequence-first `[T, N, C]` outputs."""
-    shape = output.shape
-    if isinstance(module, nn.MultiheadAttention) and not module.batch_first and output.ndim == 3:  # noqa: PLR2004
-        if shape[-1] == module.embed_dim and shape[1] == images:
-            return 1
-        return 0 if shape[0] == images else None
-    if shape and shape[0] == images:
-        return 0
-    sequence_first = output.ndim == 3 and images > 1 and shape[1] == images  # noqa: PLR2004
-    return 1 if sequence_first else None
+def batch_axes(module: nn.Module | None, output: Tensor, images: int) -> list[int]:
+    """Every axis that may be the batch's: the first one, and the second of `[T, N, C]`; both where T = N."""
+    if output.ndim != TOKENS:
+        return [0] if output.ndim and output.shape[0] == images else []
+    width = declared_width(module) if module is not None else None
+    planar = (width is not None and not width.last) or (module is not None and _is_spatial(module))
+    return [axis for axis in ((0,) if planar else (0, 1)) if output.shape[axis] == images]
+
+
+def _is_spatial(module: nn.Module) -> bool:
+    return any(name in type(module).__name__ for name in SPATIAL)
 
 
 class Layouts:
@@ -68,25 +69,30 @@ class Layouts:
     def __init__(self) -> None:
         self._latest: list[Width] = []  # most recent producers last
 
-    def of(self, module: nn.Module | None, output: Tensor, images: int) -> Layout:
-        """Return the layout of `output`, `[N, …]` with N images, in the order the network runs."""
-        batch = batch_axis(module, output, images)
-        axes = [axis for axis in range(output.ndim) if axis != (0 if batch is None else batch)]
+    def of(self, module: nn.Module | None, output: Tensor, images: int) -> list[Layout]:
+        """Return every possible layout of an output of N images, in the order the network runs; never none."""
         width = declared_width(module) if module is not None else None
         if width is not None:
             self._latest = [*self._latest[-7:], width]
+        possible: list[int | None] = [*batch_axes(module, output, images)]
+        return [Layout(batch, self._channel(module, width, output, batch)) for batch in possible or [None]]
+
+    def _channel(
+        self, module: nn.Module | None, width: Width | None, output: Tensor, batch: int | None
+    ) -> int:
+        axes = [axis for axis in range(output.ndim) if axis != (batch or 0)]
         if not axes:  # one number per image, or a scalar
-            return Layout(batch, -1)
+            return -1
         if len(axes) == 1:
-            return Layout(batch, axes[0])
+            return axes[0]
         if width is not None:
-            return Layout(batch, self._place(width, output, axes))
-        if module is not None and any(name in type(module).__name__ for name in SPATIAL):
-            return Layout(batch, axes[0])
+            return self._place(width, output, axes)
+        if module is not None and _is_spatial(module):
+            return axes[0]
         for known in reversed(self._latest):
             if known.channels in {output.shape[axis] for axis in axes}:
-                return Layout(batch, self._place(known, output, axes))
-        return Layout(batch, axes[0] if output.ndim > 3 else axes[-1])  # noqa: PLR2004
+                return self._place(known, output, axes)
+        return axes[0] if output.ndim > TOKENS else axes[-1]
 
     @staticmethod
     def _place(width: Width, output: Tensor, axes: list[int]) -> int:
