@@ -2,7 +2,7 @@
 
     python benchmarks/checkpoints.py [--gigabytes 1] [--rounds 3] [--folder DIR]
 
-For a zip file of torch.save and for a safetensors file of the same tensors, each in processes of their own, in turn:
+For files of torch.save (zip, and legacy) and a safetensors file of the same tensors, each in processes of their own, in turn:
 
 - plain: the file read once from start to end, then torch.load(mmap=True) or safetensors' load_file
 - read:  featreport reads it: SHA-256, every checksum, every bound, the tree of plain data
@@ -41,7 +41,7 @@ if what == "plain":
         while file.read(2**20):
             pass
     if path.suffix == ".pt":
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        torch.load(path, map_location="cpu", weights_only=True, mmap=path.stem == "big")
     else:
         safetensors.torch.load_file(path)
 else:
@@ -59,8 +59,13 @@ def write(folder: Path, gigabytes: float) -> dict[str, Path]:
     torch.manual_seed(0)
     count = max(1, round(gigabytes * 2**30 / (4 * 2**24)))
     tensors = {f"layers.{index}.weight": torch.randn(4096, 4096) * 0.02 for index in range(count)}
-    paths = {"torch zip": folder / "big.pt", "safetensors": folder / "big.safetensors"}
+    paths = {
+        "torch zip": folder / "big.pt",
+        "torch legacy": folder / "old.pt",
+        "safetensors": folder / "big.safetensors",
+    }
     torch.save(tensors, paths["torch zip"])
+    torch.save(tensors, paths["torch legacy"], _use_new_zipfile_serialization=False)
     safetensors.torch.save_file(tensors, paths["safetensors"])
     return paths
 

@@ -57,6 +57,12 @@ def sha256(data: Bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal text, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def tensor_bytes(data: Bytes, start: int, length: int) -> torch.Tensor:
     """Return bytes of `data` as a tensor that shares them."""
     if not length:

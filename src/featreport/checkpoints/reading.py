@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featreport.checkpoints import safetensors, sharded, torch_export, torch_legacy, torch_zip, torchscript
-from featreport.checkpoints.contents import Bytes, Contents, load_bytes, sha256
+from featreport.checkpoints.contents import Bytes, Contents, load_bytes, sha256, sha256_of_file
 from featreport.checkpoints.sniff import Format, sniff
 from featreport.errors import CheckpointError
 
 READERS: dict[Format, Callable[[Bytes], Contents]] = {
     "torch zip": torch_zip.load,
-    "torch legacy": torch_legacy.load,
     "TorchScript": torchscript.load,
     "torch.export": torch_export.load,
+}
+FROM_PATH: dict[Format, Callable[[Path], Contents]] = {  # these read or map the file themselves
+    "torch legacy": torch_legacy.load,
+    "safetensors": safetensors.load,
 }
 _AGAIN = "fetch or save it again and compare its size with the original's"
 _ADVICE = ("weights_only", "weights only", "add_safe_globals", "torch.load", "trust")
@@ -72,10 +75,14 @@ def _read(path: Path) -> Checkpoint:
     if kind == "sharded index":
         return _read_shards(path)
     before = path.stat()
-    data = load_bytes(path)
     with ThreadPoolExecutor(1) as beside:
-        digest = beside.submit(sha256, data)
-        found = safetensors.load(path) if kind == "safetensors" else READERS[kind](data)
+        if kind in FROM_PATH:
+            digest = beside.submit(sha256_of_file, path)
+            found = FROM_PATH[kind](path)
+        else:
+            data = load_bytes(path)
+            digest = beside.submit(sha256, data)
+            found = READERS[kind](data)
         hashed = digest.result()
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any, cast
 
 import torch
 
 from featreport.checkpoints.builders import BUILDERS, STORAGES, Storage, foreign
-from featreport.checkpoints.contents import Bytes, Contents, tensor_bytes
+from featreport.checkpoints.contents import Contents
 from featreport.checkpoints.machine import HOSTILE, Machine, measure_depth
 from featreport.checkpoints.torch_zip import ALLOWANCE, FIELDS, described
 from featreport.checkpoints.values import Opaque
@@ -19,33 +21,59 @@ PROTOCOL = 1001
 _COUNT = struct.Struct("<q")
 
 
-def load(data: Bytes) -> Contents:
-    """Return the tree in the file. The format holds no checksum to verify.
+def load(path: Path) -> Contents:
+    """Return the tree in the file, its storages read straight into their tensors. The format has no checksum.
 
     Raises:
         CheckpointError: it is damaged, or asks for more than it holds.
         Exception: it is damaged in another way; the caller reports it so.
     """
-    storages = _Storages(len(data))
-    data.seek(0)
-    magic, protocol, system = (_plain(data) for _ in range(3))
+    with path.open("rb") as file:
+        return _load(_Bounded(file, path.stat().st_size))
+
+
+class _Bounded:
+    """A file whose `read` never asks for more than is left: a buffered file allocates what it is asked for."""
+
+    def __init__(self, file: BufferedReader, size: int) -> None:
+        self._file = file
+        self.size = size
+        self.readline = file.readline
+        self.tell = file.tell
+
+    @property
+    def left(self) -> int:
+        return max(self.size - self._file.tell(), 0)
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(min(count, self.left))
+
+    def fill(self, raw: torch.Tensor) -> int:
+        """Read bytes into `raw` and return how many there were."""
+        buffer: Any = raw.numpy()
+        return self._file.readinto(buffer) if raw.numel() else 0
+
+
+def _load(file: _Bounded) -> Contents:
+    storages = _Storages(file.size)
+    magic, protocol, system = (_plain(file) for _ in range(3))
     if magic != MAGIC or protocol != PROTOCOL:
         raise CheckpointError(f"is of version {str(protocol)[:20]}, which torch does not write", HOSTILE)
-    machine = Machine(BUILDERS, storages.find, 8 * len(data) + ALLOWANCE)
-    tree = machine.run(data)  # type: ignore[arg-type]  # a file in all it does
-    keys = _plain(data)
+    machine = Machine(BUILDERS, storages.find, 8 * file.size + ALLOWANCE)
+    tree = machine.run(cast("IO[bytes]", file))
+    keys = _plain(file)
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise CheckpointError("was written on a big-endian machine", "save it again on a little-endian one")
-    storages.fill(data, keys)
+    storages.fill(file, keys)
     measure_depth(tree)
     return Contents(tree, "torch.save (before torch 1.6)", "none in this format", foreign(machine.names))
 
 
-def _plain(data: Bytes) -> Any:
+def _plain(file: _Bounded) -> Any:
     def refuse(_: Any) -> Any:
         raise ValueError("a storage stands in the file's head")
 
-    return Machine({}, refuse, 2**20).run(data)  # type: ignore[arg-type]
+    return Machine({}, refuse, 2**20).run(cast("IO[bytes]", file))
 
 
 class _Storages:
@@ -80,23 +108,18 @@ class _Storages:
             )
         return Storage(raw.untyped_storage(), dtype, kind)
 
-    def fill(self, data: Bytes, keys: Any) -> None:
+    def fill(self, file: _Bounded, keys: Any) -> None:
         """Read the bytes of every promised storage, in the order of `keys`."""
         if not isinstance(keys, list) or set(map(str, keys)) != set(self._raw) or len(keys) != len(self._raw):
             raise CheckpointError(
                 "is damaged: its list of storages is not the one its index asks for", HOSTILE
             )
-        position = data.tell()
         for key in keys:
             raw = self._raw[key]
-            (count,) = _COUNT.unpack(data[position : position + _COUNT.size])
-            position += _COUNT.size
-            itemsize = STORAGES[self._kinds[key]].itemsize
-            if count * itemsize != raw.numel() or position + raw.numel() > len(data):
+            (count,) = _COUNT.unpack(file.read(_COUNT.size))
+            left = file.left
+            if count * STORAGES[self._kinds[key]].itemsize != raw.numel() or file.fill(raw) != raw.numel():
                 raise CheckpointError(
-                    f"is damaged or cut short: storage {key[:80]} needs {raw.numel():,} bytes, "
-                    f"{len(data) - position:,} are left",
+                    f"is damaged or cut short: storage {key[:80]} needs {raw.numel():,} bytes, {left:,} are left",
                     "fetch it again and compare its size with the original's",
                 )
-            raw.copy_(tensor_bytes(data, position, raw.numel()))
-            position += raw.numel()
