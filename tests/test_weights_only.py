@@ -12,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import featreport
 from featreport.errors import ManifestError
@@ -138,3 +139,81 @@ def test_what_says_nothing_without_a_model_is_refused(tmp_path: Path, line: str,
     with pytest.raises(ManifestError) as caught:
         featreport.build(tmp_path / "config.yaml")
     assert message in str(caught.value)
+
+
+def build_of(folder: Path, content: object, checkpoint: str = "a.pt") -> Run:
+    torch.save(content, folder / "a.pt")
+    return build(folder, checkpoint).runs[0]
+
+
+def test_a_pruned_weight_is_measured_with_its_mask_and_the_mask_is_no_weight(tmp_path: Path) -> None:
+    model = net()
+    prune.l1_unstructured(model.conv, "weight", 0.5)
+    run = build_of(tmp_path, model.state_dict())
+    assert run.load is not None
+    assert run.load.applied == ["pruning mask multiplied in: 1 tensor"]
+    found = {one.name: one for one in run.weights}
+    assert found["conv.weight"].zeros == 54
+    assert found["conv.weight"].kind == "weight"
+    assert not {"conv.weight_orig", "conv.weight_mask"} & set(found)
+    assert run.parameters == sum(parameter.numel() for parameter in net().parameters())
+
+
+def test_weight_norm_is_multiplied_in(tmp_path: Path) -> None:
+    model = net()
+    nn.utils.parametrizations.weight_norm(model.head)
+    run = build_of(tmp_path, model.state_dict())
+    found = {one.name: one for one in run.weights}
+    assert found["head.weight"].max == pytest.approx(model.head.weight.detach().max().item())
+    assert found["head.weight"].shape == [5, 4, 1, 1]
+    assert not any("parametrizations" in name for name in found)
+
+
+def averaged(seed: int) -> dict[str, torch.Tensor]:
+    return torch.optim.swa_utils.AveragedModel(net(seed)).state_dict()
+
+
+def halved(seed: int) -> dict[str, torch.Tensor]:
+    return {name: t.half() if t.is_floating_point() else t for name, t in net(seed).state_dict().items()}
+
+
+TWINS = {
+    "in half precision": halved,
+    "in another order": lambda seed: dict(reversed(net(seed).state_dict().items())),
+    "of an averaged model": averaged,
+    "with a wrapper's prefix": lambda seed: {f"module.{k}": v for k, v in net(seed).state_dict().items()},
+}
+
+
+@pytest.mark.parametrize("kind", TWINS)
+def test_a_second_state_dict_of_the_same_network_must_be_told_apart(tmp_path: Path, kind: str) -> None:
+    run = build_of(tmp_path, {"model": net(1).state_dict(), "ema": TWINS[kind](2)})
+    assert "holds 2 state dicts of the same names and shapes" in failure(run)
+    for key in ("model", "ema"):
+        assert f"key: {key}" in failure(run)
+
+
+def test_the_same_numbers_twice_need_no_choice_even_where_they_are_no_numbers(tmp_path: Path) -> None:
+    state = net().state_dict()
+    state["conv.weight"][0] = float("nan")
+    run = build_of(tmp_path, {"model": state, "again": {name: t.clone() for name, t in state.items()}})
+    assert run.status == "ok"
+
+
+def test_the_largest_state_dict_is_measured_and_the_others_are_named(tmp_path: Path) -> None:
+    content = {"generator": net().state_dict(), "critic": nn.Linear(3, 2).state_dict(), "epoch": 3}
+    load = build_of(tmp_path, content).load
+    assert load is not None
+    assert (load.key, load.alternatives, load.facts["epoch"]) == ("generator", ["critic"], "3")
+
+
+def test_batch_norms_that_never_saw_a_batch_are_named(tmp_path: Path) -> None:
+    load = build_of(tmp_path, net().state_dict()).load
+    assert load is not None
+    assert load.idle_norms == ["bn"]
+
+
+def test_what_a_file_may_lack_says_nothing_without_a_model(tmp_path: Path) -> None:
+    torch.save(net().state_dict(), tmp_path / "a.pt")
+    with pytest.raises(ManifestError, match=r"no model that a file could differ from: remove 'strict'"):
+        build(tmp_path, "{path: a.pt, strict: false}")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from featreport.checkpoints.alone import Whole
 from featreport.collect import kinds
 from featreport.collect.tensors import measure, spread
 from featreport.results.schema import Buffer, Weight
@@ -66,7 +67,9 @@ def measure_buffers(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) ->
     ]
 
 
-def measure_tensors(tensors: Mapping[str, Tensor], settings: Settings) -> tuple[list[Weight], list[Buffer]]:
+def measure_tensors(
+    tensors: Mapping[str, Tensor | Whole], settings: Settings
+) -> tuple[list[Weight], list[Buffer]]:
     """Measure a state dict without its model, tied tensors once under their first name.
 
     What each tensor is, its name and shape say; output channels lie along the first axis, also where it belongs to
@@ -78,19 +81,20 @@ def measure_tensors(tensors: Mapping[str, Tensor], settings: Settings) -> tuple[
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
         names.setdefault(_identity(name, tensor), []).append(name)
-    for found in names.values():
-        tensor = tensors[found[0]]
-        if kinds.is_buffer(found[0], tensor.dtype):
-            buffers += [_buffer(name, "", tensor) for name in found]
+    for name, *tied in names.values():
+        entry = tensors[name]
+        tensor = entry if isinstance(entry, Tensor) else entry.value()
+        if kinds.is_buffer(name, tensor.dtype):
+            buffers += [_buffer(each, "", tensor) for each in (name, *tied)]
         else:
-            subject = _Subject(found[0], found[1:], "", kinds.of_name(found[0], shapes))
+            subject = _Subject(name, tied, "", kinds.of_name(name, shapes))
             weights.append(_weight(subject, tensor, settings))
     return weights, buffers
 
 
-def _identity(name: str, tensor: Tensor) -> tuple[object, ...]:
+def _identity(name: str, tensor: Tensor | Whole) -> tuple[object, ...]:
     """Return what is equal for tied tensors: the same numbers in the same place."""
-    if not tensor.numel():
+    if not isinstance(tensor, Tensor) or not tensor.numel():
         return (name,)
     return tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
 

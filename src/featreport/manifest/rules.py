@@ -98,6 +98,13 @@ def _without_a_model(model: dict[str, Any], checkpoints: list[Any], loc: Loc) ->
         place: Loc = (*loc, "checkpoints", index, *(("path",) if isinstance(entry, dict) else ()))
         if isinstance(path, str) and path.startswith(("random:", "weights:")):
             yield Breach(place, f"source: none needs a file, got {quote(path)}")
+        for key in ("strict", "allow_missing", "allow_unexpected") if isinstance(entry, dict) else ():
+            if entry.get(key) is not None:
+                yield Breach(
+                    (*loc, "checkpoints", index, key),
+                    f"source: none has no model that a file could differ from: remove {key!r}",
+                    at_key=True,
+                )
 
 
 def _of_files(entry: dict[str, Any], path: str, loc: Loc) -> Iterator[Breach]:
