@@ -2,7 +2,7 @@
 
     python benchmarks/checkpoints.py [--gigabytes 1] [--rounds 3] [--folder DIR]
 
-For files of torch.save (zip, and legacy) and a safetensors file of the same tensors, each in processes of their own, in turn:
+For files of torch.save (zip and legacy) and of safetensors with the same tensors, each in a process of its own:
 
 - plain: the file read once from start to end, then torch.load(mmap=True) or safetensors' load_file
 - read:  featreport reads it: SHA-256, every checksum, every bound, the tree of plain data
