@@ -432,3 +432,15 @@ def test_rendering_twice_through_the_package_works():
     from featreport import report
 
     assert report.render(samples.empty()) == report.render(samples.empty())
+
+
+def test_a_load_that_makes_every_number_doubtful_is_the_first_warning():
+    load = samples.load(missing=["head.weight"], untrained=True, idle_norms=["bn1", "bn2"])
+    results = samples.results([samples.run("net/partial", {}, {1: [3]}, seed=1, load=load)])
+    texts = [finding.text for finding in judge(results).findings if finding.level == "warn"]
+    assert texts[0].startswith("Only partly loaded")
+    assert texts[1].startswith("Looks untrained")
+    assert "silent" in texts[2]
+    assert texts[-1] == (
+        "2 BatchNorm layers with statistics that were never updated (mean 0, variance 1): the first is “bn1”."
+    )

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.utils import prune
 
 import featreport
 from featreport.errors import ManifestError
+from featreport.judge import judge
 from featreport.results.schema import Results, Run
 
 
@@ -86,6 +88,10 @@ def test_a_page_of_weights_alone_speaks_of_weights(tmp_path: Path) -> None:
     assert "0 images" not in page
     assert "on these 0" not in page
     assert "No network here has a rectifier" not in page
+    visible = page.split("<body>")[1].split('<script type="application/json"')[0]
+    for word in ("Silent channels", "By depth", "How sure", "evaluation mode without gradients"):
+        assert word not in visible
+    assert "The tensors of 1 checkpoint were read as data and measured without a network." in visible
     embedded = json.loads(page.split('id="featreport-results"')[1].split(">", 1)[1].split("</script>")[0])
     assert embedded["runs"][0]["source"] == "none"
 
@@ -217,3 +223,30 @@ def test_what_a_file_may_lack_says_nothing_without_a_model(tmp_path: Path) -> No
     torch.save(net().state_dict(), tmp_path / "a.pt")
     with pytest.raises(ManifestError, match=r"no model that a file could differ from: remove 'strict'"):
         build(tmp_path, "{path: a.pt, strict: false}")
+
+
+def test_state_dicts_that_were_not_measured_are_a_note(tmp_path: Path) -> None:
+    torch.save({"generator": net().state_dict(), "critic": nn.Linear(3, 2).state_dict()}, tmp_path / "a.pt")
+    texts = [finding.text for finding in judge(build(tmp_path)).findings]
+    assert "1 other state dict of the file not measured: critic." in texts
+
+
+def test_a_verdict_over_networks_and_weights_says_how_many_are_which(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    layer = nn.Conv2d(3, 4, 3)\n"
+        "    nn.init.constant_(layer.bias, -99)\n"
+        "    return nn.Sequential(layer, nn.ReLU())\n"
+    )
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    torch.save(net().state_dict(), tmp_path / "a.pt")
+    (tmp_path / "config.yaml").write_text(
+        "version: 1\nimages: [a.png]\ntransform: none\nmodels:\n"
+        "  - {name: n, source: 'python:net.py:make', checkpoints: [random:0, random:1]}\n"
+        "  - {name: m, source: none, checkpoints: [a.pt]}\n"
+    )
+    sentence = judge(featreport.build(tmp_path / "config.yaml")).sentence
+    assert sentence.startswith(
+        "3 runs: 2 over 1 image, 1 of weights alone. Both networks have silent channels"
+    )

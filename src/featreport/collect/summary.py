@@ -62,7 +62,8 @@ def definitions(settings: Settings) -> list[Definition]:
             "Share of |w| ≤ 0.01 · std of the tensor; a Gaussian has 0.8 %."
         ),
         ("weights.dead", "dead filters"): (
-            f"Output channels of a conv, transposed-conv or linear weight with max |w| ≤ {near}."
+            f"Output channels of a conv, transposed-conv or linear weight with max |w| ≤ {near}. Without an "
+            "architecture (source: none) the first axis is taken for them, which a transposed convolution's is not."
         ),
         (
             "weights.histogram",

@@ -130,11 +130,16 @@ def _load(run: Run) -> Iterator[Finding]:
         rest.append(f"prefix “{formats.shorten(load.prefix, 30)}” removed from the names")
     if lost:
         text = f"Only partly loaded, as the manifest allows: {', '.join([*lost, *rest])}."
-        yield Finding("warn", text, Target(run.id, "load"), 4, len(lacking(load)) + len(load.mismatched))
+        yield Finding("warn", text, Target(run.id, "load"), 2, len(lacking(load)) + len(load.mismatched))
     elif load.unexpected:
         yield Finding("warn", f"Load audit: {', '.join(rest)}.", Target(run.id, "load"), 4)
     elif rest:
         yield Finding("note", f"Load audit: {rest[0]}.", Target(run.id, "load"), 8)
+    if load.alone and load.alternatives:
+        others = formats.plural(len(load.alternatives), "other state dict")
+        names = ", ".join(formats.shorten(key, 40) for key in load.alternatives[:3])
+        more = ", …" if len(load.alternatives) > 3 else ""  # noqa: PLR2004 - three names make a sentence
+        yield Finding("note", f"{others} of the file not measured: {names}{more}.", Target(run.id, "load"), 8)
 
 
 def lacking(load: Load) -> list[str]:
@@ -148,11 +153,12 @@ def _training(run: Run) -> Iterator[Finding]:
         return
     if load.untrained:
         text = "Looks untrained: the loaded weights still have the distribution of their initialisation."
-        yield Finding("warn", text, Target(run.id, "load"), 4)
+        yield Finding("warn", text, Target(run.id, "load"), 2)
     if load.idle_norms:
         layers = formats.plural(len(load.idle_norms), "BatchNorm layer")
         first = formats.shorten(load.idle_norms[0])
-        text = f"{layers} with statistics that were never updated (mean 0, variance 1), first {first}."
+        which = f"“{first}”" if len(load.idle_norms) == 1 else f"the first is “{first}”"
+        text = f"{layers} with statistics that were never updated (mean 0, variance 1): {which}."
         yield Finding("warn", text, Target(run.id, "load"), 5, len(load.idle_norms))
 
 

@@ -109,12 +109,15 @@ def _sentence(runs: Sequence[Run]) -> str:
 
 
 def _over(done: Sequence[Run]) -> str:
-    counts = sorted({run.images.count for run in done if not weights_alone(run)})
+    looked = [run for run in done if not weights_alone(run)]
+    counts = sorted({run.images.count for run in looked})
     if not counts:
         return ", weights alone" if done else ""
-    if len(counts) == 1:
-        return f" over {formats.plural(counts[0], 'image')}"
-    return f" over {formats.integer(counts[0])} to {formats.integer(counts[-1])} images"
+    over = formats.plural(counts[0], "image")
+    if len(counts) > 1:
+        over = f"{formats.integer(counts[0])} to {formats.integer(counts[-1])} images"
+    alone = len(done) - len(looked)
+    return f": {len(looked)} over {over}, {alone} of weights alone" if alone else f" over {over}"
 
 
 def _headline(done: Sequence[Run]) -> str:
@@ -134,6 +137,7 @@ def _headline(done: Sequence[Run]) -> str:
     if len(dying) == 1:
         return f"{name} {losses}." if looked == 1 else f"{name} {losses}; no other run loses any."
     everyone = "Both" if looked == 2 else f"All {looked}"  # noqa: PLR2004
+    everyone += " networks" if looked < len(done) else ""
     count = everyone if len(dying) == looked else f"{len(dying)} of {looked}"
     return f"{count} have silent channels; the worst, {name}, {losses}."
 

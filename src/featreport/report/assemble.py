@@ -11,7 +11,7 @@ from featreport.report import audits, charts, drawings, overview, rows
 from featreport.report.anchors import Anchors
 from featreport.report.page import Failure, FindingLine, Page, RunPage
 from featreport.report.shelf import Shelf
-from featreport.results.schema import Results, Run
+from featreport.results.schema import Results, Run, weights_alone
 
 _RESERVED = (
     "verdict",
@@ -51,6 +51,7 @@ def assemble(results: Results) -> Page:
         certainty=verdict.certainty,
         findings=tuple(_line(finding, places) for finding in verdict.findings),
         overview=table,
+        networks=not results.runs or any(not weights_alone(run) for run in results.runs),
         comparison=charts.comparison(results),
         tables=overview.side_by_side(results),
         runs=runs,

@@ -143,6 +143,8 @@ def method(results: Results) -> Method:
     counts = sorted(
         {run.images.count for run in results.runs if run.status == "ok" and run.images.count} | {1, 100, 300}
     )
+    if results.runs and all(weights_alone(run) for run in results.runs):
+        counts = []  # no network looked at an image
     versions = ", ".join(f"{what} {version}" for what, version in made.versions.items())
     provenance = (
         Fact("Versions", versions),
@@ -173,11 +175,18 @@ def _paragraph(results: Results) -> str:
     made = results.provenance
     version = made.versions.get("featreport", "")
     dead, near = formats.plain(results.thresholds.dead), formats.plain(results.thresholds.near_zero)
+    weights = f"Near-zero weights are those of convolutions and linear layers with |w| ≤ {near}."
+    alone = sum(weights_alone(run) for run in results.runs)
+    if alone:
+        files = formats.plural(alone, "checkpoint")
+        weights = f"The tensors of {files} were read as data and measured without a network. {weights}"
+    if alone and alone == len(results.runs):
+        return f"Made with featreport {version}. {weights}"
     return (
         f"Activations were captured with featreport {version} in evaluation mode without gradients, "
         f"in {made.precision} on {made.device}. A channel counts as dead when its largest absolute activation over "
         f"all images and positions is at most {dead}; the headline counts channels at rectifier outputs only. "
-        f"Near-zero weights are those of convolutions and linear layers with |w| ≤ {near}."
+        f"{weights}"
     )
 
 

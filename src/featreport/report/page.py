@@ -185,6 +185,7 @@ class Page:
     certainty: str
     findings: tuple[FindingLine, ...]
     overview: tuple[OverviewRow, ...]
+    networks: bool  # whether any run has a network, so that images, channels and depth mean something
     comparison: ChartFigure | None
     tables: tuple[CompareTable, ...]
     runs: tuple[RunPage, ...]
