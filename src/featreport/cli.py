@@ -103,9 +103,18 @@ def check(config: ConfigArgument, only: OnlyOption = None, no_code: NoCodeOption
 def render(
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Results JSON, or a report's own HTML.")],
     output: OutputOption = None,
+    max_bytes: Annotated[
+        str | None,
+        typer.Option(
+            "--max-bytes",
+            metavar="SIZE",
+            help="Size of the page, e.g. 30MB, instead of the manifest's.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Rebuild the HTML from results or from a report; the same bytes, no torch."""
-    typer.echo(pipeline.render(results, output))
+    typer.echo(pipeline.render(results, output, max_bytes=max_bytes))
 
 
 @app.command()

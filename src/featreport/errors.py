@@ -3,6 +3,7 @@
     FeatreportError
     ├── ManifestError      exit 2   the manifest or the arguments are wrong; nothing was run
     ├── OutputError        exit 5   the report or its results could not be written
+    │   └── TooLargeError           even the barest page is larger than it may be
     ├── BusyError          exit 75  another build holds this output
     ├── ResultsError       exit 2   a results file or report cannot be read back
     └── RunError                    one run failed; the others go on
@@ -77,6 +78,14 @@ class OutputError(FeatreportError):
     """The output could not be written."""
 
     exit_code = 5
+
+
+class TooLargeError(OutputError):
+    """Even the barest page is larger than `report.max_bytes`; `full` is the size of the whole page in bytes."""
+
+    def __init__(self, message: str, full: int) -> None:
+        super().__init__(message)
+        self.full = full
 
 
 class BusyError(FeatreportError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
+import shlex
 import tempfile
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from featreport import manifest
-from featreport.errors import ManifestError, OutputError
+from featreport.errors import ManifestError, OutputError, TooLargeError
 from featreport.executors.serial import Progress, Silent, execute
 from featreport.plan import resolve
 from featreport.plan.types import Plan
@@ -55,7 +57,7 @@ def make_plan(
     plan = resolve(manifest.load(Path(config)), code=code)
     if output is not None:
         path = Path(output).absolute()
-        if path.suffix.lower() not in {".html", ".htm"}:
+        if path.suffix != ".html":
             raise ManifestError(
                 f"--output: expected a path that ends in .html, got {str(output)!r}; nothing was run."
             )
@@ -102,6 +104,9 @@ def build(
 
 def run_plan(plan: Plan, progress: Progress | None = None) -> Built:
     """Carry out a plan and write the report and the results beside it."""
+    from featreport.collect.device import choose_device
+
+    choose_device(plan.device)  # raises where it is not on this machine: before a folder is made
     check_writable(plan.output)
     check_writable(plan.results)
     runs: list[Run] = []
@@ -151,33 +156,59 @@ def write(results: Results, report: Path) -> None:
     """
     from featreport.report import render as render_page
 
-    text = codec.encode(results)
+    text, kept = codec.encode(results), report.with_suffix(".json")
     try:
-        page = render_page(results)
-        write_atomically(report.with_suffix(".json"), text)
-        write_atomically(report, page)
+        write_atomically(kept, text)
     except OutputError as error:
-        rescued = Path(tempfile.mkdtemp(prefix="featreport-")) / f"{report.stem}.json"
+        rescued = Path(tempfile.mkdtemp(prefix="featreport-")) / kept.name
         write_atomically(rescued, text)
         raise OutputError(f"{error}\nThe results were kept: featreport render {rescued}") from error
+    again = f"The results were kept: featreport render {shlex.quote(str(_near(kept)))}"
+    try:
+        write_atomically(report, render_page(results, kept.name))
+    except TooLargeError as error:
+        raise OutputError(f"{error}\n{again} --max-bytes {_enough(error.full)}") from error
+    except OutputError as error:
+        raise OutputError(f"{error}\n{again}") from error
 
 
-def render(source: str | Path, output: str | Path | None = None) -> Path:
+def _enough(size: int) -> str:
+    """Return a round size, as `--max-bytes` takes it, in which a page of `size` bytes fits with its last digits."""
+    return f"{math.ceil(size * 1.01 / 1e6)}MB"
+
+
+def render(
+    source: str | Path, output: str | Path | None = None, *, max_bytes: str | int | None = None
+) -> Path:
     """Rebuild the HTML from a results file or from a report, byte for byte; torch is not imported.
 
     Args:
         source: results JSON, or a report's HTML.
         output: where to write; for results JSON the HTML beside it, for a report the report itself.
+        max_bytes: size of the page, such as 30MB, instead of the one in the results.
 
     Raises:
+        ManifestError: `max_bytes` is not a size.
         ResultsError: the source cannot be read back.
         OutputError: the report cannot be written.
     """
     from featreport.report import render as render_page
 
-    path = Path(source)
+    try:
+        limit = None if max_bytes is None else manifest.bytes_of(max_bytes)
+    except ValueError as error:
+        raise ManifestError(f"--max-bytes: {error}") from None
+    path, text = Path(source), codec.read(source)
+    results = codec.decode(text, str(source))
+    if limit is not None:
+        results = results.model_copy(update={"max_bytes": limit})
+    report = codec.is_report(text)
+    try:
+        page = render_page(results, None if report else path.name)
+    except TooLargeError as error:
+        whole = f"{error}\nRender it with --max-bytes {_enough(error.full)}"
+        raise OutputError(f"{whole}, or render its results JSON" if report else whole) from error
     target = Path(output) if output is not None else path.with_suffix(".html")
-    page = render_page(codec.load(path))
     check_writable(target)
     write_atomically(target, page)
     return target

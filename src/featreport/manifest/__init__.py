@@ -1,6 +1,7 @@
 from featreport.manifest.editor import json_schema, starter
 from featreport.manifest.read import load
 from featreport.manifest.schema import CheckpointEntry, ImagesEntry, Manifest, Model, TransformEntry
+from featreport.manifest.values import bytes_of
 
 __all__ = [
     "CheckpointEntry",
@@ -8,6 +9,7 @@ __all__ = [
     "Manifest",
     "Model",
     "TransformEntry",
+    "bytes_of",
     "json_schema",
     "load",
     "starter",

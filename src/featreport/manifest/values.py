@@ -114,7 +114,7 @@ def _batch_size(value: Any) -> Any:
     return None if value == "auto" else value
 
 
-def _size(value: Any) -> Any:
+def bytes_of(value: Any) -> int:
     """Turn 15MB, 500KB, 2MiB or a number of bytes into bytes."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
@@ -162,7 +162,7 @@ BatchSize = Annotated[
 ]
 Bytes = Annotated[
     int,
-    BeforeValidator(_size),
+    BeforeValidator(bytes_of),
     WithJsonSchema(
         {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9.]+ ?[A-Za-z]*$"}]}
     ),

@@ -9,6 +9,7 @@ from featreport.judge import Finding, Target, judge
 from featreport.judge.verdict import RunVerdict
 from featreport.report import audits, charts, drawings, overview, rows
 from featreport.report.anchors import Anchors
+from featreport.report.detail import script_safe
 from featreport.report.page import Failure, FindingLine, Page, RunPage
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Results, Run, weights_alone
@@ -22,6 +23,7 @@ _RESERVED = (
     "main",
     "hatch",
     "grey",
+    "left-out",
     "featreport-results",
 )
 
@@ -132,4 +134,4 @@ def _embedded(results: Results) -> str:
     """Return the results without their pictures as JSON that is safe inside a script element."""
     value = results.model_dump(mode="python", exclude={"pictures"})
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return script_safe(text)

@@ -192,3 +192,5 @@ class Page:
     method: Method
     shelf: tuple[Picture, ...]  # pictures shown more than once, or nowhere: embedded before the rest
     results_json: str = field(repr=False)
+    left_out: str = ""  # what the page lacks to stay small, in a sentence
+    results_file: str = ""  # where the results are, if they are not embedded

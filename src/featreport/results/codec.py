@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,26 +30,46 @@ def embedded(results: Results) -> dict[str, Any]:
     return results.model_dump(mode="json", exclude={"pictures"})
 
 
-def load(path: Path) -> Results:
+def load(path: str | Path) -> Results:
     """Read results from a `.json` file or a report's HTML, told apart by content.
 
     Raises:
         ResultsError: the file is neither, is damaged, or is of a later version.
     """
+    return decode(read(path), str(path))
+
+
+def read(path: str | Path) -> str:
+    """Return the text of a results file or a report.
+
+    Raises:
+        ResultsError: it cannot be read as text.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{path}: cannot be read as text: {error}") from error
-    return decode(text, str(path))
+    except IsADirectoryError:
+        raise ResultsError(f"{path}: is a folder, expected results JSON or a report") from None
+    except UnicodeDecodeError:
+        raise ResultsError(f"{path}: neither results JSON nor a featreport report (it is not text)") from None
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError:
+        raise ResultsError(f"{str(path)!r}: not a usable file name") from None
+
+
+def is_report(text: str) -> bool:
+    """Say whether a text is a report rather than a results file: whether it can be JSON decides."""
+    return text.lstrip()[:1] != "{"
 
 
 def decode(text: str, where: str) -> Results:
     """Read results from the text of a results file or of a report; `where` names it in messages."""
-    if text.lstrip()[:1] != "{":
+    if is_report(text):
         reader = _ReportReader()
-        reader.feed(text)
+        with contextlib.suppress(AssertionError):  # what HTMLParser gives up on is no report
+            reader.feed(text)
         if reader.payload is None:
             raise ResultsError(
                 f"{where}: neither results JSON nor a featreport report (it holds no embedded results)"
@@ -57,6 +78,12 @@ def decode(text: str, where: str) -> Results:
         fields["pictures"] = reader.pictures
     else:
         fields = _parse(text, where)
+    if "results_file" in fields:
+        beside = fields["results_file"]
+        raise ResultsError(
+            f"{where}: its results were left out of the page to keep it small; they are in {beside}, "
+            f"which was written beside it: name that file"
+        )
     if fields.get("format") != FORMAT:
         raise ResultsError(f"{where}: expected format {FORMAT!r}, got {fields.get('format')!r}")
     if fields.get("version") != VERSION:
