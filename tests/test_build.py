@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -194,6 +195,35 @@ def test_an_output_that_cannot_be_written_is_known_before_anything_runs(project:
     assert (project / "out").read_text() == "a file where the folder should be"
 
 
+def test_a_file_where_the_output_wants_a_folder_is_named(project: Path) -> None:
+    (project / "file").write_text("")
+    done = command("build", "config.yaml", "--output", "file/sub/x.html", cwd=project)
+    assert done.returncode == 5
+    assert f"{project / 'file'} is a file, not a folder" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["import", "call"])
+@pytest.mark.parametrize("how", ["sys.exit(3)", "raise Odd('why')"])
+def test_a_transform_that_prints_and_leaves_fails_its_run_and_keeps_standard_output_clean(
+    project: Path, where: str, how: str
+) -> None:
+    ends = {"import": "", "call": ""} | {where: how}
+    (project / "prepare.py").write_text(
+        f"import sys\nclass Odd(BaseException): pass\nprint('LOUD')\n{ends['import']}\n"
+        f"def f(image):\n    print('LOUD')\n    {ends['call']}\n"
+    )
+    path = write(project, "[random:0]")
+    path.write_text(path.read_text().replace("{size: [16, 16], mean: 0.5, std: 0.5}", "python:prepare.py:f"))
+    done = command("build", "config.yaml", cwd=project)
+    assert done.returncode == 4, (done.stdout, done.stderr)
+    assert "LOUD" not in done.stdout
+    assert "LOUD" in done.stderr
+    assert "Traceback" not in done.stderr
+    error = json.loads((project / "out" / "report.json").read_text())["runs"][0]["error"]
+    assert error["stage"] == "images"
+    assert ("called sys.exit(3)" if "exit" in how else "raised Odd: why") in error["message"]
+
+
 def test_a_report_that_cannot_be_finished_keeps_the_results(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,8 +263,14 @@ def test_help_and_check_answer_quickly_and_import_nothing_heavy(project: Path) -
 
 
 def test_init_writes_a_manifest_that_check_reads_and_never_overwrites(tmp_path: Path) -> None:
-    assert command("init", cwd=tmp_path).returncode == 0
+    first = command("init", cwd=tmp_path)
+    assert first.returncode == 0
+    assert first.stdout.strip() == "config.yaml"
+    said = re.search(r"name your own in line (\d+)", first.stderr)
+    assert said
     text = (tmp_path / "config.yaml").read_text()
+    early = command("check", "config.yaml", cwd=tmp_path)
+    assert f"config.yaml:{said[1]}:" in early.stderr  # the line that init said to fill in
     again = command("init", cwd=tmp_path)
     assert again.returncode == 2
     assert "exists already" in again.stderr
@@ -254,10 +290,14 @@ def test_init_writes_a_manifest_that_check_reads_and_never_overwrites(tmp_path: 
         ["build", "config.yaml", "--only", "nobody/*"],
         ["build", "config.yaml", "--device", "gpu"],
         ["build", "config.yaml", "--output", "report.pdf"],
+        ["build", "config.yaml", "--output", "out/report.htm"],
+        ["build", "config.yaml", "--device", "xpu:63"],
         ["build", "config.yaml", "--fail-on", "never"],
         ["build", "missing.yaml"],
         ["render", "missing.json"],
         ["render", "net.py"],
+        ["render", "."],
+        ["render", "missing.json", "--max-bytes", "much"],
         ["diff", "a.json", "b.json"],
         ["export", "a.html", "kit"],
     ],

@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from featreport import __version__, pipeline
-from featreport.errors import FeatreportError, ManifestError, OutputError
+from featreport.errors import FeatreportError, ManifestError, OutputError, Terminated
 
 app = typer.Typer(
     add_completion=False,
@@ -27,10 +27,6 @@ app = typer.Typer(
     help="What do these checkpoints contain, and what do they do to these images? One static HTML report.",
 )
 INTERRUPTED, TERMINATED = 130, 143
-
-
-class _Terminated(BaseException):  # not an interrupt: the command line would make that an Abort
-    """SIGTERM."""
 
 
 def _version(asked: bool) -> None:
@@ -122,7 +118,7 @@ def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("config.yaml"),
 ) -> None:
     """Write a starter manifest."""
-    from featreport.manifest import starter
+    from featreport.manifest import missing, starter
 
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -132,6 +128,8 @@ def init(
     except OSError as error:
         raise ManifestError(f"{path}: cannot be written: {error.strerror or error}") from error
     typer.echo(path)
+    for line in missing(path):
+        print(line, file=sys.stderr)
 
 
 @app.command()
@@ -162,7 +160,7 @@ def main() -> NoReturn:
     """Run the command line; every expected error is its message and its exit code."""
 
     def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise _Terminated
+        raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
     gc.set_threshold(
@@ -189,7 +187,7 @@ def _code() -> int:
     except FeatreportError as error:
         print(error, file=sys.stderr)
         code = error.exit_code
-    except _Terminated:
+    except Terminated:
         print("terminated; the report was not changed", file=sys.stderr)
         code = TERMINATED
     except (KeyboardInterrupt, typer.Abort):

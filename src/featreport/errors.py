@@ -100,6 +100,10 @@ class ResultsError(FeatreportError):
     exit_code = 2
 
 
+class Terminated(BaseException):  # a signal, not an error: no `except Exception` may take it
+    """The process was asked to end (SIGTERM)."""
+
+
 class RunError(FeatreportError):
     """One run failed; `stage` says in which step, `hint` what to do about it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from featreport.errors import ImagesError
+from featreport.errors import ImagesError, Terminated
 from featreport.plan.types import TransformSpec
 
 
@@ -24,15 +25,17 @@ def load_callable(spec: TransformSpec) -> Callable[..., Any]:
     name = spec.python_name or ""
     where = spec.python_file.name if spec.python_file else spec.python_module or "?"
     try:
-        module = _from_file(spec.python_file) if spec.python_file else importlib.import_module(where)
+        with contextlib.redirect_stdout(sys.stderr):
+            module = _from_file(spec.python_file) if spec.python_file else importlib.import_module(where)
     except FileNotFoundError:
         raise ImagesError(
             f"transform: no such file: {where}", "paths are relative to the manifest's folder"
         ) from None
-    except (Exception, SystemExit) as error:
-        first = (str(error).splitlines() or [""])[0][:200]
+    except (KeyboardInterrupt, Terminated):
+        raise
+    except BaseException as error:
         raise ImagesError(
-            f"transform: importing {where} raised {type(error).__name__}: {first}",
+            f"transform: importing {where} {raised(error)}",
             "the file or module must import without errors on its own",
         ) from error
     found: Any = module
@@ -43,6 +46,14 @@ def load_callable(spec: TransformSpec) -> Callable[..., Any]:
         hint = f"callables in it: {', '.join(functions[:8])}" if functions else "it holds no callables"
         raise ImagesError(f"transform: {where} has no callable {name!r}", hint)
     return found  # type: ignore[no-any-return]
+
+
+def raised(error: BaseException) -> str:
+    """Return what code that is not ours did, in one line."""
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code!r})"
+    first = (str(error).splitlines() or [""])[0][:200]
+    return f"raised {type(error).__name__}" + (f": {first}" if first else "")
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from featreport.errors import ImagesError
-from featreport.images.callable import load_callable
+from featreport.errors import ImagesError, Terminated
+from featreport.images.callable import load_callable, raised
 from featreport.images.decode import MAX_PIXELS, ImageUnusable
 from featreport.plan.types import TransformSpec
 
@@ -151,9 +151,10 @@ def _checked(function: Callable[[Image.Image], Any], what: str, spec: TransformS
     def transform(image: Image.Image) -> torch.Tensor:
         try:
             result = function(image.convert(spec.color))
-        except Exception as error:
-            first = (str(error).splitlines() or [""])[0][:200]
-            raise ImagesError(f"{what} raised {type(error).__name__}: {first}", promise) from error
+        except (KeyboardInterrupt, Terminated):
+            raise
+        except BaseException as error:
+            raise ImagesError(f"{what} {raised(error)}", promise) from error
         if not isinstance(result, torch.Tensor):
             raise ImagesError(f"{what} returned {type(result).__name__}, expected torch.Tensor", promise)
         if result.ndim != IMAGE_AXES or 0 in result.shape:

@@ -1,4 +1,4 @@
-from featreport.manifest.editor import json_schema, starter
+from featreport.manifest.editor import json_schema, missing, starter
 from featreport.manifest.read import load
 from featreport.manifest.schema import CheckpointEntry, ImagesEntry, Manifest, Model, TransformEntry
 from featreport.manifest.values import bytes_of
@@ -12,5 +12,6 @@ __all__ = [
     "bytes_of",
     "json_schema",
     "load",
+    "missing",
     "starter",
 ]

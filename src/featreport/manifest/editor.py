@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from featreport.manifest.schema import Document
@@ -40,6 +41,17 @@ report: {max_bytes: 15MB, channels: 12, images: 4}
 def starter() -> str:
     """Return a commented manifest to start from."""
     return _STARTER
+
+
+def missing(path: Path) -> list[str]:
+    """Return what the starter at `path` still needs before it passes `featreport check`, a line each."""
+    if (path.parent / "images").is_dir():
+        return []
+    line = 1 + _STARTER[: _STARTER.index("images: [")].count("\n")
+    return [
+        f"there is no folder images/ beside it yet: put pictures there, or name your own in line {line} ('images:')",
+        f"then: featreport check {path}",
+    ]
 
 
 def json_schema() -> dict[str, Any]:

@@ -63,6 +63,10 @@ def _said(path: Path, error: OSError) -> str:
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
+    if folder.is_file():
+        return (
+            f"{path}: cannot be written: {folder} is a file, not a folder; choose another place with --output"
+        )
     free = ""
     with contextlib.suppress(OSError):
         free = f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB free there)"
