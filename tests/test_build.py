@@ -186,6 +186,42 @@ def test_wrong_paths_and_names_are_said_all_at_once_and_nothing_is_run(project: 
     assert not (project / "out").exists()
 
 
+def test_a_slip_of_the_pen_hides_no_wrong_path_or_name(project: Path) -> None:
+    (project / "config.yaml").write_text(
+        "version: 1\ntitel: Tiny\nimages: [fotos/]\nmodels:\n"
+        "  - {name: a, source: 'torchvision:alexnett', checkpoints: [random:0, 7]}\n"
+        "  - {source: 'torchvision:alexnet', checkpoints: [{path: nope.pt, sha: 1}]}\n"
+        "  - {name: c, source: 'python:gone.py:f', images: 3, checkpoints: [random:0], args: []}\n"
+        "  - {name: d, source: none, checkpoints: []}\n  - nothing\n"
+    )
+    done = command("check", "config.yaml", cwd=project)
+    assert done.returncode == 2
+    said = [line.split(" ", 1)[1].strip() for line in done.stderr.splitlines()[:-1]]
+    assert [line.partition(":")[0] for line in said] == [
+        "unknown key 'titel' (did you mean 'title'?)",
+        "images[0]",
+        "models[0].source",
+        "models[0].checkpoints[1]",
+        "models[1]",
+        "models[1].checkpoints[0].path",
+        "models[1].checkpoints[0]",
+        "models[2].source",
+        "models[2].images",
+        "models[2].args",
+        "models[3].checkpoints",
+        "models[4]",
+    ]
+    assert done.stderr.splitlines()[-1] == "12 problems; nothing was run."
+
+
+@pytest.mark.parametrize("slip", ["imagse: [photos/]", "images: 3"])
+def test_what_follows_from_a_slip_is_not_said_again(project: Path, slip: str) -> None:
+    path = write(project, "[random:0]")
+    path.write_text(path.read_text().replace("images: [photos/]", slip))
+    done = command("check", "config.yaml", cwd=project)
+    assert done.stderr.splitlines()[-1] == "1 problem; nothing was run.", done.stderr
+
+
 def test_an_output_that_cannot_be_written_is_known_before_anything_runs(project: Path) -> None:
     (project / "out").write_text("a file where the folder should be")
     done = command("build", "config.yaml", cwd=project)

@@ -54,7 +54,10 @@ def make_plan(
     Raises:
         ManifestError: with every problem found.
     """
-    plan = resolve(manifest.load(Path(config)), code=code)
+    written, problems = manifest.read(Path(config))
+    if written is None:
+        raise ManifestError(problems)
+    plan = resolve(written, code=code, known=problems)
     if output is not None:
         path = Path(output).absolute()
         if path.suffix != ".html":

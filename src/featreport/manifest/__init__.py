@@ -1,5 +1,5 @@
 from featreport.manifest.editor import json_schema, missing, starter
-from featreport.manifest.read import load
+from featreport.manifest.read import load, read
 from featreport.manifest.schema import CheckpointEntry, ImagesEntry, Manifest, Model, TransformEntry
 from featreport.manifest.values import bytes_of
 
@@ -13,5 +13,6 @@ __all__ = [
     "json_schema",
     "load",
     "missing",
+    "read",
     "starter",
 ]

@@ -12,6 +12,7 @@ from featreport.errors import ManifestError, Problem
 from featreport.manifest.complaints import about_a_key, misspelt, place, sentence, spurious
 from featreport.manifest.compose import Mark, Slip, Tree, UnreadableError, compose
 from featreport.manifest.rules import broken
+from featreport.manifest.salvage import salvage
 from featreport.manifest.scalars import Loc, describe, spell
 from featreport.manifest.schema import Document, Manifest
 
@@ -24,12 +25,21 @@ def load(path: Path | str) -> Manifest:
     Raises:
         ManifestError: with every problem found, each at its line and column.
     """
+    return _whole(*read(path))
+
+
+def read(path: Path | str) -> tuple[Manifest | None, list[Problem]]:
+    """Return the manifest in a file and its problems; where there are any, only its parts that are right count.
+
+    Raises:
+        ManifestError: the file cannot be read, or holds nothing that could be looked at.
+    """
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path}: {_why(error)}; nothing was run.") from None
-    return parse(content, str(path))
+    return _parts(content, str(path))
 
 
 def parse(content: bytes, file: str) -> Manifest:
@@ -38,18 +48,28 @@ def parse(content: bytes, file: str) -> Manifest:
     Raises:
         ManifestError: with every problem found, each at its line and column.
     """
+    return _whole(*_parts(content, file))
+
+
+def _whole(manifest: Manifest | None, problems: list[Problem]) -> Manifest:
+    if manifest is None or problems:
+        raise ManifestError(problems)
+    return manifest
+
+
+def _parts(content: bytes, file: str) -> tuple[Manifest | None, list[Problem]]:
     try:
         text = _decode(content)
         tree = compose(text)
     except UnreadableError as stop:
         raise ManifestError([_at(stop.slip, file)]) from None
     document, wrong = _validate(tree)
-    slips = [*tree.slips, *wrong]
-    if document is None or slips:
-        raise ManifestError([_at(slip, file) for slip in slips])
+    problems = [_at(slip, file) for slip in (*tree.slips, *wrong)]
+    if document is None:
+        return None, problems
     written = {name: getattr(document, name) for name in Document.model_fields}
     marks = {spell(loc): mark for loc, mark in tree.marks.items()}
-    return Manifest.model_construct(**written, file=file, text=text, marks=marks)
+    return Manifest.model_construct(**written, file=file, text=text, marks=marks), problems
 
 
 def _at(slip: Slip, file: str) -> Problem:
@@ -81,7 +101,7 @@ def _decode(content: bytes) -> str:
 
 
 def _validate(tree: Tree) -> tuple[Document | None, list[Slip]]:
-    """Return the document if its shape is right, and what is wrong with it."""
+    """Return the document, or the parts of it that are right, and what is wrong with it."""
     if not isinstance(tree.value, dict):
         empty = "the file is empty ('featreport init' writes a starter manifest)"
         other = f"expected a mapping with 'version' and 'models', got {describe(tree.value)}"
@@ -90,6 +110,7 @@ def _validate(tree: Tree) -> tuple[Document | None, list[Slip]]:
     try:
         document = Document.model_validate(tree.value)
     except ValidationError as error:
+        document = salvage(tree.value)
         details = error.errors(include_url=False)
     meant = {(*place(detail)[:-1], misspelt(detail)) for detail in details}
     details = [detail for detail in details if not spurious(detail)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,13 @@ from featreport.plan.transforms import transform_of
 from featreport.plan.types import ImageRef, Plan, RunPlan, SourceRef, TransformSpec
 
 
-def resolve(manifest: Manifest, *, code: bool = True) -> Plan:
+def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] = ()) -> Plan:
     """Return what a build of this manifest does; without `code`, a manifest that names code of its own is refused.
+
+    Args:
+        manifest: the manifest; with `known` problems, what of it is right.
+        code: whether it may name Python code.
+        known: problems found already; they are raised together with those found here.
 
     Raises:
         ManifestError: with every path that leads nowhere and every name that does not exist.
@@ -29,8 +34,9 @@ def resolve(manifest: Manifest, *, code: bool = True) -> Plan:
         resolver.refuse_code()
     output = resolver.output()
     runs = resolver.runs()
-    if resolver.problems:
-        raise ManifestError(resolver.problems)
+    if resolver.problems or known:
+        said = {problem.path for problem in known}  # what follows from a known problem is not said again
+        raise ManifestError([*known, *(problem for problem in resolver.problems if problem.path not in said)])
     stem = Path(manifest.file).stem
     return Plan(
         title=manifest.title or stem,
