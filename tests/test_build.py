@@ -231,6 +231,17 @@ def test_an_output_that_cannot_be_written_is_known_before_anything_runs(project:
     assert (project / "out").read_text() == "a file where the folder should be"
 
 
+def test_a_limit_nothing_fits_in_costs_no_finished_work(project: Path) -> None:
+    write(project, "[random:0]", more="report: {max_bytes: 5KB}\n")
+    done = command("build", "config.yaml", cwd=project)
+    assert done.returncode == 5
+    assert sorted(path.name for path in (project / "out").iterdir()) == ["report.json"]
+    again = done.stderr.strip().split("The results were kept: featreport ")[1].split()
+    done = command(*again, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert (project / "out" / "report.html").is_file()
+
+
 def test_a_file_where_the_output_wants_a_folder_is_named(project: Path) -> None:
     (project / "file").write_text("")
     done = command("build", "config.yaml", "--output", "file/sub/x.html", cwd=project)
@@ -368,12 +379,14 @@ def test_an_interrupt_leaves_the_old_report_and_exits_with_130_or_143(project: P
     )
     (project / "net.py").write_text(slow)
     write(project, "[random:0]", source="python:net.py:Slow")
-    for name, code in (("SIGINT", 130), ("SIGTERM", 143)):
-        import signal
+    import signal
 
+    for name, code in (("SIGINT", 130), ("SIGTERM", 143)):
         process = subprocess.Popen(
             [sys.executable, "-m", "featreport", "build", "config.yaml"],
             cwd=project, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            # a job in the background of a shell ignores SIGINT, and so would what it starts
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         assert process.stderr is not None
         assert "[1/1]" in process.stderr.readline()
