@@ -386,7 +386,7 @@ def test_an_interrupt_leaves_the_old_report_and_exits_with_130_or_143(project: P
             [sys.executable, "-m", "featreport", "build", "config.yaml"],
             cwd=project, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             # a job in the background of a shell ignores SIGINT, and so would what it starts
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )  # fmt: skip
         assert process.stderr is not None
         assert "[1/1]" in process.stderr.readline()

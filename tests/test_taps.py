@@ -66,6 +66,17 @@ def test_parametrized_layers_are_measured_and_the_modules_that_compute_their_wei
     assert run.unmeasured == []
 
 
+def test_a_parametrized_layer_that_never_runs_is_listed_by_its_own_name(tmp_path: Path) -> None:
+    code = net(
+        "return self.conv(x)",
+        conv="nn.Conv2d(3, 4, 3)",
+        spare="parametrizations.weight_norm(nn.Conv2d(3, 4, 3))",
+    )
+    assert {u.layer: u.reason for u in measured(code, tmp_path).unmeasured} == {
+        "spare": "never called in the forward pass"
+    }
+
+
 def test_activation_functions_that_compute_a_weight_are_no_taps(tmp_path: Path) -> None:
     code = """
 from torch.nn.utils import parametrize

@@ -167,6 +167,7 @@ class Taps:
                 handles.append(module.register_forward_hook(self._leaving))
             torch.backends.mha.set_fastpath_enabled(False)
             yield
+            self._name_uncalled(silent)
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
             for handle in handles:
@@ -180,6 +181,14 @@ class Taps:
         self.passed.clear()
         with _Functional(self):
             yield
+
+    def _name_uncalled(self, silent: set[int]) -> None:
+        """A layer with computed weights that never ran is listed itself; what computes them is not missed."""
+        for name, module in self.model.named_modules():
+            if parametrize.is_parametrized(module) and name not in self.called:
+                self.skipped[name or ROOT] = "never called in the forward pass"
+            if id(module) in silent:
+                self.called.add(name)
 
     def _entering(
         self, name: str, batch_first: bool | None, *, silent: bool
