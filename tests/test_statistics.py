@@ -1,4 +1,4 @@
-"""Laws that every registered statistic keeps, and agreement with NumPy in float64."""
+"""Laws that every registered statistic keeps, and agreement with NumPy in float64, in both engines."""
 
 from __future__ import annotations
 
@@ -11,69 +11,152 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from featreport.statistics import Seen, Settings, all_statistics, blocks
-from featreport.statistics import block as block_room
+from featreport.statistics import Field, Ledger, Limits, Measured, Settings, all_statistics, kernel, reduction
+from featreport.statistics.cells import cells_of, median_magnitude
+from featreport.statistics.histogram import binned
+from featreport.statistics.sample import PER_IMAGE, positions
+from featreport.statistics.table import merge as merge_tables
 
 SETTINGS = Settings(dead=0.0, near_zero=1e-3)
 
 
+@pytest.fixture(params=["compiled", "eager"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test on Numba's loops and on the definition in torch."""
+    if request.param == "eager":
+        monkeypatch.setattr(kernel, "_loops", lambda: None)
+    else:
+        assert kernel._loops() is not None, "Numba is a dependency here"
+    return str(request.param)
+
+
 def measure(
-    values: torch.Tensor, cuts: int = 1, merge: bool = False, chosen: Settings = SETTINGS
+    values: torch.Tensor,
+    cuts: int = 1,
+    merge: bool = False,
+    chosen: Settings = SETTINGS,
+    upper: float | None = None,
 ) -> dict[str, Any]:
-    """Every statistic of `[n, c, p]`, streamed in `cuts` batches, or measured apart and merged."""
+    """Every statistic of `[n, c, p]`, streamed in `cuts` batches, or measured apart and merged backwards."""
     statistics = all_statistics(chosen)
-    parts = [part for part in values.tensor_split(cuts) if part.numel()] or [values]
-    states = [
-        [s.start(values.shape[1], values.device) for s in statistics] for _ in (parts if merge else [0])
-    ]
+    parts = [part for part in values.tensor_split(cuts) if part.shape[0]] or [values]
+    firsts = np.cumsum([0, *(part.shape[0] for part in parts)]).tolist()
+    ledgers = [Ledger(statistics, values.device) for _ in (parts if merge else [0])]
+    accounts = [ledger.open(values.shape[1], chosen.limits(upper)) for ledger in ledgers]
     for index, part in enumerate(parts):
-        for block in blocks(part):
-            for statistic, state in zip(statistics, states[index if merge else 0], strict=True):
-                statistic.update(state, block)
-    for other in states[1:]:
-        for statistic, state, more in zip(statistics, states[0], other, strict=True):
-            statistic.merge(state, more)
-    seen = Seen(values.shape[0], values.shape[0] * values.shape[2])
+        place = index if merge else 0
+        ledgers[place].record(accounts[place], part, firsts[index])
+        ledgers[place].end_batch()
+    apart = [
+        ledger.measured([account], [values.shape[0]])[0]
+        for ledger, account in zip(ledgers, accounts, strict=True)
+    ]
     out: dict[str, Any] = {}
-    for statistic, state in zip(statistics, states[0], strict=True):
-        out |= statistic.value({name: tensor.numpy() for name, tensor in state.items()}, seen)
+    for place, statistic in enumerate(statistics):
+        last, *others = [found[place] for found in reversed(apart)]
+        for other in others:
+            last = merged(statistic, last, other)
+        out |= statistic.value(last)
     return out
 
 
-def reference(values: NDArray[np.floating[Any]], chosen: Settings = SETTINGS) -> dict[str, Any]:
+def merged(statistic: Any, one: Measured, other: Measured) -> Measured:
+    table = torch.from_numpy(one.table.copy())
+    merge_tables(table, torch.from_numpy(other.table.copy()))
+    own = {name: torch.from_numpy(array.copy()) for name, array in one.own.items()}
+    statistic.merge(own, {name: torch.from_numpy(array.copy()) for name, array in other.own.items()})
+    return Measured(
+        table.numpy(),
+        one.cells + other.cells,
+        one.images,
+        one.positions + other.positions,
+        one.upper,
+        {name: tensor.numpy() for name, tensor in own.items()},
+    )
+
+
+def reference(
+    values: NDArray[np.floating[Any]], chosen: Settings = SETTINGS, upper: float | None = None
+) -> dict[str, Any]:
     """The same numbers by plain NumPy in float64."""
     a = values.astype(np.float64)
     finite = a[np.isfinite(a)]
     magnitude = np.abs(a)
+    n, c, p = a.shape
     with np.errstate(invalid="ignore"):
         fired = (~(magnitude <= chosen.dead)).any(2).sum(0)
-    per_channel = [a[:, c].ravel() for c in range(a.shape[1])]
+    per_channel = [a[:, k].ravel() for k in range(c)]
     constant = [
-        c for c, v in enumerate(per_channel)
+        k for k, v in enumerate(per_channel)
         if v.size > 1 and np.isfinite(v).all() and v.min() == v.max() and np.abs(v).max() > chosen.dead
     ]  # fmt: skip
+    size = np.array(
+        [np.abs(v[np.isfinite(v)]).mean() if np.isfinite(v).any() else np.nan for v in per_channel]
+    )
+    known = np.isfinite(size)
+    dormant = {t: [k for k in range(c) if size[k] <= t * size[known].mean()] for t in (0.0, 0.025, 0.1)}
+    rare = None
+    if n >= 300:
+        peaks = np.where(np.isfinite(magnitude), magnitude, -1.0).max(2)
+        rare = [
+            {"channel": k, "images": int(fired[k]), "loudest_image": int(peaks[:, k].argmax())}
+            for k in range(c) if 0 < fired[k] < 0.01 * n
+        ]  # fmt: skip
+    rank = None
+    if n >= 4 * c and np.isfinite(a).all() and (a != 0).any() and chosen.images == n:
+        singular = np.linalg.svd(a.mean(2), compute_uv=False)
+        shares = singular[singular > 0] / singular.sum()
+        rank = np.exp(-(shares * np.log(shares)).sum())
     return {
         "mean": finite.mean() if finite.size else None,
         "std": finite.std() if finite.size else None,
         "min": finite.min() if finite.size else None,
         "max": finite.max() if finite.size else None,
         "zeros": int((a == 0).sum()),
+        "zero_fraction": (a == 0).mean() if a.size else None,
         "near_zeros": int((magnitude <= chosen.near_zero).sum()),
+        "near_zero_fraction": (magnitude <= chosen.near_zero).mean() if a.size else None,
+        "nonfinite": a.size - finite.size,
         "nan": int(np.isnan(a).sum()),
         "posinf": int((a == np.inf).sum()),
         "neginf": int((a == -np.inf).sum()),
-        "dead": np.flatnonzero(fired == 0).tolist(),
+        "dead": np.flatnonzero(fired == 0).tolist() if a.size else [],
+        "dead_fraction": (fired == 0).mean() if a.size else None,
         "fired_images": fired.tolist(),
+        "firing_rate_bound": 1 - 0.05 ** (1 / n) if n else None,
         "constant": constant,
+        "rare": rare,
+        "dormant": {f"{t:g}": k for t, k in dormant.items()} if known.any() else None,
+        "dormant_fraction": len(dormant[0.025]) / c if known.any() else None,
+        "saturated": None
+        if upper is None or not a.size
+        else np.flatnonzero((a >= upper).sum((0, 2)) > 0.99 * n * p).tolist(),
+        "effective_rank": rank,
     }
 
 
 def assert_agree(got: dict[str, Any], want: dict[str, Any], scale: float = 0.0) -> None:
     for name, value in want.items():
-        if name in {"mean", "std"} and value is not None:
-            assert got[name] == pytest.approx(value, rel=1e-9, abs=1e-9 * scale), name
+        if name == "effective_rank" and value is not None:
+            assert got[name] == pytest.approx(value, rel=1e-6), name
+        elif isinstance(value, float):
+            assert got[name] == pytest.approx(
+                value, rel=1e-9, abs=1e-9 * scale if name in {"mean", "std"} else 0.0
+            ), name
         else:
             assert got[name] == value, name
+
+
+def assert_sampled(histogram: dict[str, Any], values: NDArray[np.floating[Any]]) -> None:
+    """The histogram counts the stated sample of each image, exactly."""
+    a = values.astype(np.float64).reshape(values.shape[0], -1)
+    places = positions(a.shape[1]).numpy()
+    few = a[:, places]
+    few = few[np.isfinite(few)]
+    edges = np.array(histogram["edges"])
+    assert sum(histogram["counts"]) == few.size
+    if few.size:
+        assert np.histogram(few, edges)[0].tolist() == histogram["counts"]
 
 
 def tensor(seed: int, shape: tuple[int, int, int], scale: float = 1.0, offset: float = 0.0) -> torch.Tensor:
@@ -86,124 +169,183 @@ def tensor(seed: int, shape: tuple[int, int, int], scale: float = 1.0, offset: f
     return values
 
 
+def channels_last(values: torch.Tensor) -> torch.Tensor:
+    return values.transpose(1, 2).contiguous().transpose(1, 2)
+
+
 @pytest.mark.parametrize(
     ("scale", "offset"), [(1, 0), (1, 1e4), (1e-3, -5), (1e-30, 0), (1e30, 0), (1e-41, 0), (1e-2, 100)]
 )
-def test_every_number_agrees_with_numpy_in_float64(scale: float, offset: float) -> None:
-    values = tensor(0, (5, 7, 1000), scale, offset)
+@pytest.mark.parametrize("shape", [(5, 7, 1000), (9, 130, 3), (40, 5, 1)])
+def test_every_number_agrees_with_numpy_in_float64(
+    engine: str, scale: float, offset: float, shape: tuple[int, int, int]
+) -> None:
+    values = tensor(0, shape, scale, offset)
     values[:, 1] = 0.0
-    got = measure(values, cuts=2)
     a = values.double().numpy()
-    assert_agree(got, reference(a), scale=float(np.abs(a).max()))
-    edges = np.array(got["histogram"]["edges"])
-    assert np.histogram(a, edges)[0].tolist() == got["histogram"]["counts"]
-    assert sum(got["histogram"]["counts"]) == a.size
-    assert 0.0 in edges or edges[0] > 0 or edges[-1] < 0
+    chosen = Settings(images=shape[0])
+    for data in (
+        values,
+        channels_last(values),
+        values.double(),
+        values.repeat(1, 1, 2)[..., ::2][..., : shape[2]],
+    ):
+        got = measure(data, cuts=2, chosen=chosen, upper=0.25)
+        reading = data.double().numpy()
+        assert_agree(got, reference(reading, chosen, upper=0.25), scale=float(np.abs(a).max()))
+    assert_sampled(measure(values)["histogram"], a)
 
 
 @pytest.mark.parametrize("merge", [False, True])
 @pytest.mark.parametrize("cuts", [1, 2, 3, 8])
-def test_cutting_into_batches_and_merging_changes_nothing(cuts: int, merge: bool) -> None:
-    values = tensor(1, (8, 6, 50))
-    got = measure(values, cuts, merge)
-    assert_agree(got, reference(values.numpy()), scale=4.0)
+def test_cutting_into_batches_and_merging_in_any_order_changes_nothing(
+    engine: str, cuts: int, merge: bool
+) -> None:
+    chosen = Settings(images=40)
+    values = tensor(1, (40, 6, 200))
+    got = measure(values, cuts, merge, chosen)
+    assert_agree(got, reference(values.numpy(), chosen), scale=4.0)
+    assert got["effective_rank"] is not None
     assert got["histogram"] == measure(values)["histogram"]
 
 
-def test_cutting_into_slabs_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = tensor(2, (4, 9, 33))
+def test_rare_channels_and_their_loudest_image_survive_cuts_and_merges(engine: str) -> None:
+    values = torch.zeros(320, 5, 3)
+    values[:, 0] = 1.0
+    values[7, 1, 0], values[200, 1, 2] = 0.5, 0.75
+    values[300, 2, 0] = values[20, 2, 1] = 3.0  # equally loud: the earlier one
+    values[:4, 3] = 1.0  # 1.25 % of the images
+    for cuts, merge in ((1, False), (7, False), (7, True)):
+        got = measure(values, cuts, merge)
+        assert got["rare"] == reference(values.numpy())["rare"]
+        assert [found["loudest_image"] for found in got["rare"]] == [200, 20]
+    assert measure(values[:299])["rare"] is None
+
+
+def test_slabs_of_the_definition_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "_loops", lambda: None)
+    values = tensor(2, (6, 9, 33))
     whole = measure(values)
-    for room in (1, 40, 100, 300):
-        monkeypatch.setattr(block_room, "CPU_SLAB", room)
-        got = measure(values)
-        assert got.pop("mean") == pytest.approx(whole["mean"], rel=1e-12)
-        assert got.pop("std") == pytest.approx(whole["std"], rel=1e-12)
-        assert got == {name: value for name, value in whole.items() if name not in {"mean", "std"}}
+    for room in (1, 300, 700):
+        monkeypatch.setitem(reduction.SLAB, "cpu", room)
+        assert_agree(measure(values), reference(values.numpy()), scale=4.0)
+        assert measure(values)["histogram"] == whole["histogram"]
 
 
-def test_permuting_images_changes_nothing_and_permuting_channels_moves_indices() -> None:
-    values = tensor(3, (6, 8, 20))
-    assert_agree(measure(values.flip(0)), reference(values.numpy()), scale=4.0)
+def test_permuting_images_changes_nothing_and_permuting_channels_moves_indices(engine: str) -> None:
+    values = tensor(3, (36, 8, 20))
+    chosen = Settings(images=36)
+    assert_agree(measure(values.flip(0), chosen=chosen), reference(values.numpy(), chosen), scale=4.0)
     order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
-    got = measure(values[:, order])
-    assert_agree(got, reference(values[:, order].numpy()), scale=4.0)
+    got = measure(values[:, order], chosen=chosen)
+    assert_agree(got, reference(values[:, order].numpy(), chosen), scale=4.0)
     assert sorted(order[got["dead"]].tolist()) == measure(values)["dead"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_gives_what_its_float32_copy_gives(dtype: torch.dtype) -> None:
+def test_half_precision_gives_what_its_float32_copy_gives(engine: str, dtype: torch.dtype) -> None:
     values = tensor(4, (3, 6, 4000), scale=200.0).to(dtype)  # a float16 sum would overflow
-    assert measure(values) == measure(values.float())
-    assert_agree(measure(values), reference(values.float().numpy()), scale=1000.0)
+    got, want = measure(values), measure(values.float())
+    for name in ("mean", "std", "dormant_fraction"):
+        assert got.pop(name) == pytest.approx(want.pop(name), rel=1e-13)
+    assert got == want
+    for data in (values, channels_last(values)):
+        assert_agree(measure(data), reference(values.float().numpy()), scale=1000.0)
 
 
-def test_nonfinite_values_are_counted_apart_and_left_out() -> None:
+@pytest.mark.parametrize("last", [False, True])
+def test_nonfinite_values_are_counted_apart_and_left_out(engine: str, last: bool) -> None:
     values = tensor(5, (3, 6, 10))
     values[0, 0, 0] = float("nan")
     values[1, 2, 3] = float("inf")
     values[2, 3, 4:6] = float("-inf")
     values[:, 5] = float("nan")
-    got = measure(values, cuts=3)
-    a = values.numpy()
-    assert_agree(got, reference(a), scale=4.0)
-    assert got["nonfinite"] == 1 + 1 + 2 + 30
-    edges = np.array(got["histogram"]["edges"])
-    assert np.histogram(a[np.isfinite(a)].astype(np.float64), edges)[0].tolist() == got["histogram"]["counts"]
-    assert 5 not in got["dead"]
+    for data in (values, values.double(), values.half()):
+        got = measure(channels_last(data) if last else data, cuts=3, upper=0.5)
+        a = data.double().numpy()
+        want = reference(a, upper=0.5)
+        assert_agree(got, want, scale=4.0)
+        assert got["nonfinite"] == 1 + 1 + 2 + 30
+        assert_sampled(got["histogram"], a)
+        assert 5 not in got["dead"]
 
 
-def test_a_channel_without_any_number_is_null_never_nan() -> None:
+def test_a_channel_without_any_number_is_null_never_nan(engine: str) -> None:
     got = measure(torch.full((2, 3, 4), float("nan")))
-    assert [got[name] for name in ("mean", "std", "min", "max")] == [None] * 4
-    assert got["histogram"] == {"edges": [], "counts": []}
+    for name in ("mean", "std", "min", "max", "dormant", "massive", "median_magnitude", "effective_rank"):
+        assert got[name] is None, name
+    assert got["histogram"] == {"edges": [], "counts": [], "scale": "linear"}
     assert got["dead"] == []
 
 
-def test_one_element() -> None:
+def test_one_element(engine: str) -> None:
     got = measure(torch.full((1, 1, 1), 2.5))
     assert (got["mean"], got["std"], got["min"], got["max"]) == (2.5, 0.0, 2.5, 2.5)
     assert got["constant"] == []  # one value cannot show that it never changes
     assert sum(got["histogram"]["counts"]) == 1
+    assert got["firing_rate_bound"] == pytest.approx(0.95)
 
 
-def test_strided_views_measure_as_their_copies() -> None:
-    base = tensor(6, (4, 5, 30))
-    view = base.transpose(1, 2).contiguous().transpose(1, 2)
-    assert not view.is_contiguous()
-    assert_agree(measure(view), reference(base.numpy()), scale=4.0)
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 3, 0), (2, 0, 4)])
+def test_an_empty_batch_adds_nothing(engine: str, shape: tuple[int, int, int]) -> None:
+    got = measure(torch.zeros(shape))
+    assert got["mean"] is got["min"] is got["zero_fraction"] is got["dormant"] is None
+    assert got["dead"] == []
+    assert got["nonfinite"] == 0
+    if shape[1]:
+        values = tensor(6, (4, 3, 4))
+        ledger = Ledger(all_statistics(SETTINGS), values.device)
+        account = ledger.open(3, SETTINGS.limits())
+        for part in (torch.zeros(shape), values, torch.zeros(shape)):
+            ledger.record(account, part, 0)
+            ledger.end_batch()
+        [tap] = {id(m.table): m for m in ledger.measured([account], [4])[0][:1]}.values()
+        assert tap[Field.COUNT].tolist() == [16.0] * 3
+        assert tap[Field.MEAN] == pytest.approx(values.double().mean((0, 2)).numpy(), rel=1e-12)
 
 
-def test_thresholds_decide_as_exact_numbers_do() -> None:
+def test_thresholds_decide_as_exact_numbers_do(engine: str) -> None:
     just_over = np.float32(0.001)  # 0.0010000000475, above 0.001
     values = torch.tensor([[[float(just_over), float(np.nextafter(just_over, np.float32(0)))]]])
     assert measure(values)["near_zeros"] == 1
+    assert measure(values.double())["near_zeros"] == 1
     loud = Settings(dead=0.1, near_zero=0.5)
     values = torch.tensor([[[0.1, -0.05], [-0.2, 0.0]]])  # float32(0.1) is above 0.1
     assert measure(values, chosen=loud)["dead"] == []
     assert measure(values * 0.5, chosen=loud)["dead"] == [0]  # channel 1 reaches float32(0.1) again
 
 
-def test_a_small_variance_far_from_zero_survives() -> None:
-    generator = torch.Generator().manual_seed(7)
-    values = (100 + 0.01 * torch.randn((4, 2, 5000), generator=generator)).float()
-    want = values.double().numpy().std()
-    assert measure(values)["std"] == pytest.approx(want, rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "mean", "std"),
-    [  # NIST StRD univariate: certified mean and sample standard deviation
-        ("NumAcc1", [10000001, 10000003, 10000002], 10000002.0, 1.0),
-        ("NumAcc2", [1.2] + [1.1, 1.3] * 500, 1.2, 0.1),
-        ("NumAcc3", [1000000.2] + [1000000.1, 1000000.3] * 500, 1000000.2, 0.1),
-        ("NumAcc4", [10000000.2] + [10000000.1, 10000000.3] * 500, 10000000.2, 0.1),
-    ],
-)
-def test_moments_agree_with_nist_reference_sets(
-    name: str, data: list[float], mean: float, std: float
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("ratio", [1e2, 1e4, 1e6])
+def test_a_small_variance_far_from_zero_survives_in_every_precision(
+    engine: str, ratio: float, last: bool
 ) -> None:
-    values = torch.tensor(data, dtype=torch.float64).reshape(-1, 1, 1)
-    got = measure(values, cuts=7)
+    generator = torch.Generator().manual_seed(7)
+    exact = ratio + torch.randn((4, 2, 5000), generator=generator, dtype=torch.float64)
+    exact[0, 0, 0] = 0.0  # the first value of a channel is the worst of shifts
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        values = exact.to(dtype)
+        a = values.double().numpy()
+        got = measure(channels_last(values) if last else values)
+        assert got["mean"] == pytest.approx(a.mean(), rel=1e-12)
+        assert got["std"] == pytest.approx(a.std(), rel=1e-9)
+
+
+NIST = [  # NIST StRD univariate: certified mean and sample standard deviation
+    ("NumAcc1", [10000001, 10000003, 10000002], 10000002.0, 1.0),
+    ("NumAcc2", [1.2] + [1.1, 1.3] * 500, 1.2, 0.1),
+    ("NumAcc3", [1000000.2] + [1000000.1, 1000000.3] * 500, 1000000.2, 0.1),
+    ("NumAcc4", [10000000.2] + [10000000.1, 10000000.3] * 500, 10000000.2, 0.1),
+]
+
+
+@pytest.mark.parametrize("shape", [(-1, 1, 1), (1, 1, -1)])
+@pytest.mark.parametrize(("name", "data", "mean", "std"), NIST)
+def test_moments_agree_with_nist_reference_sets(
+    engine: str, name: str, data: list[float], mean: float, std: float, shape: tuple[int, int, int]
+) -> None:
+    values = torch.tensor(data, dtype=torch.float64).reshape(shape)
+    got = measure(values, cuts=7 if shape[0] < 0 else 1)
     assert got["mean"] == pytest.approx(mean, rel=1e-15)
     sample = got["std"] * np.sqrt(len(data) / (len(data) - 1))
     assert sample == pytest.approx(std, rel=1e-7), name
@@ -212,20 +354,52 @@ def test_moments_agree_with_nist_reference_sets(
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 5),
-    st.integers(1, 6),
+    st.integers(1, 70),
     st.integers(1, 9),
     st.sampled_from([1e-38, 1e-6, 1.0, 1e6, 1e37]),
+    st.sampled_from(["rows", "columns", "strided"]),
+    st.floats(0.0, 0.3),
     st.integers(0, 2**16),
 )
-def test_any_shape_and_scale_agrees_with_numpy(n: int, c: int, p: int, scale: float, seed: int) -> None:
-    values = torch.randn((n, c, p), generator=torch.Generator().manual_seed(seed)) * scale
-    got = measure(values, cuts=min(n, 2))
-    a = values.numpy()
-    assert_agree(got, reference(a), scale=float(np.abs(a).max()))
-    assert (
-        np.histogram(a.astype(np.float64), np.array(got["histogram"]["edges"]))[0].tolist()
-        == (got["histogram"]["counts"])
-    )
+def test_both_engines_agree_on_any_shape_scale_and_stride(
+    n: int, c: int, p: int, scale: float, order: str, spoilt: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn((n, c, p), generator=generator) * scale
+    draw = torch.rand((n, c, p), generator=generator)
+    values[draw < spoilt] = float("nan")
+    values[(draw > 0.9) & (draw < 0.9 + spoilt / 4)] = float("inf")
+    values[draw > 0.99] = 0.0
+    data = {
+        "rows": values,
+        "columns": channels_last(values),
+        "strided": values.repeat_interleave(2, 2)[..., ::2],
+    }[order]
+    limits = Limits(0.0, 1e-3 * scale, 0.5 * scale)
+    compiled, eager = reduction.reduce(data, limits, 3), reduction.definition(data, limits, 3)
+    size = float(values.double().nan_to_num(0, 0, 0).abs().max())
+    for field in Field:
+        got, want = compiled[field], eager[field]
+        if field in {Field.MEAN, Field.SPREAD, Field.MAGNITUDE}:
+            power = 2 if field is Field.SPREAD else 1
+            torch.testing.assert_close(got, want, rtol=1e-11, atol=1e-13 * size**power)
+        else:
+            assert got.tolist() == want.tolist(), field
+    torch.testing.assert_close(compiled.sums, eager.sums, rtol=1e-11, atol=1e-12 * size)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    values = tensor(8, (4, 200, 900))
+    before = torch.get_num_threads()
+    tables = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            tables += [reduction.reduce(data, Limits()).table for data in (values, channels_last(values))]
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(tables[0], tables[2])
+    assert torch.equal(tables[1], tables[3])
 
 
 def test_every_statistic_says_what_it_means_with_its_threshold() -> None:
@@ -233,9 +407,10 @@ def test_every_statistic_says_what_it_means_with_its_threshold() -> None:
     assert all(text.strip().endswith(".") for text in sentences.values())
     assert "0.125" in sentences["dead_fraction"]
     assert "0.0625" in sentences["near_zero_fraction"]
+    assert f"{PER_IMAGE:,}" in sentences["histogram"]
 
 
-def test_negative_zero_is_zero_in_every_number() -> None:
+def test_negative_zero_is_zero_in_every_number(engine: str) -> None:
     values = torch.tensor([[[-0.0, 0.0, 1.0, -1.0]]])
     for data in (values, torch.cat([values, torch.full((1, 1, 4), float("nan"))], dim=2)):
         got = measure(data)
@@ -243,13 +418,14 @@ def test_negative_zero_is_zero_in_every_number() -> None:
         edges, counts = got["histogram"]["edges"], got["histogram"]["counts"]
         assert counts[edges.index(0.0)] == 2
         assert sum(counts) == 4
+    assert str(measure(torch.full((1, 1, 2), -0.0))["min"]) == "0.0"
 
 
 @pytest.mark.parametrize("offset", [3_000.0, 100_000.0])
 @pytest.mark.parametrize("spoilt", [[0], [0, 1, 2], [500], [0, 500, 999]])
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
 def test_values_that_are_no_numbers_do_not_spoil_a_small_variance(
-    offset: float, spoilt: list[int], value: float
+    engine: str, offset: float, spoilt: list[int], value: float
 ) -> None:
     values = (offset + 0.02 * torch.randn(3, 4, 1000, generator=torch.Generator().manual_seed(1))).float()
     values[:, :, spoilt] = value
@@ -259,3 +435,95 @@ def test_values_that_are_no_numbers_do_not_spoil_a_small_variance(
     numbers = numbers[np.isfinite(numbers)]
     assert got["mean"] == pytest.approx(numbers.mean(), rel=1e-14)
     assert got["std"] == pytest.approx(numbers.std(), rel=1e-9)
+
+
+def test_a_sample_stands_for_its_output_and_does_not_depend_on_the_batch() -> None:
+    places = positions(300_000)
+    assert places.numel() == PER_IMAGE
+    assert bool((places[1:] > places[:-1]).all())
+    assert torch.equal(
+        places // (300_000 // PER_IMAGE + 1) < PER_IMAGE, torch.ones_like(places, dtype=torch.bool)
+    )
+    assert positions(100).tolist() == list(range(100))
+    a = torch.randn((16, 60, 5000), generator=torch.Generator().manual_seed(2))
+    edges, counts, _ = binned(measured_cells(a))
+    exact = np.histogram(a.double().numpy(), edges)[0] / a.numel()
+    gap = np.abs(np.cumsum(exact) - np.cumsum(counts / counts.sum())).max()
+    assert gap < np.sqrt(
+        np.log(2 / 1e-6) / (2 * counts.sum())
+    )  # Dvoretzky–Kiefer–Wolfowitz, one in a million
+
+
+def measured_cells(values: torch.Tensor) -> NDArray[np.int64]:
+    ledger = Ledger([], values.device)
+    account = ledger.open(values.shape[1], Limits())
+    ledger.record(account, values, 0)
+    return ledger._cells[account.row, :-1].numpy().astype(np.int64)
+
+
+def test_a_histogram_takes_doublings_where_equal_bins_would_show_nothing() -> None:
+    generator = torch.Generator().manual_seed(3)
+    heavy = torch.randn((4, 8, 100), generator=generator) * 0.01
+    heavy[0, 0, 0] = -900.0
+    got = measure(heavy)["histogram"]
+    assert got["scale"] == "log"
+    assert_sampled(got, heavy.numpy())
+    edges = np.array(got["edges"])
+    assert 0.0 in edges
+    assert edges[0] == -1024.0
+    positive = edges[edges > 0]
+    assert np.array_equal(positive[1:], 2 * positive[:-1])
+    assert measure(torch.randn((4, 8, 100), generator=generator).relu())["histogram"]["scale"] == "linear"
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_the_median_of_a_sample_is_right_to_the_width_of_a_cell(shift: float) -> None:
+    a = torch.randn(20_001, generator=torch.Generator().manual_seed(4)) + shift
+    cells = torch.bincount(cells_of(a), minlength=len(measured_cells(a[None, None])) + 1)[:-1].numpy()
+    assert median_magnitude(cells) == pytest.approx(float(a.abs().median()), rel=0.032)
+    assert median_magnitude(np.zeros_like(cells)) is None
+    relu = torch.cat([a.relu(), torch.zeros(30_000)])
+    assert median_magnitude(torch.bincount(cells_of(relu), minlength=cells.size + 1)[:-1].numpy()) == 0.0
+
+
+def test_massive_needs_both_size_and_distance_from_the_median(engine: str) -> None:
+    values = 1.0 + torch.rand((2, 4, 50), generator=torch.Generator().manual_seed(5))
+    values[0, 1, 3] = -5000.0  # a thousand times the median
+    values[1, 2, 3] = 500.0  # large, but not that far
+    assert measure(values)["massive"] == [1]
+    small = values / 100  # far beyond the median, but not above 100
+    assert measure(small)["massive"] == []
+
+
+def test_saturated_counts_the_upper_bound_on_more_than_99_percent(engine: str) -> None:
+    values = torch.full((1, 3, 200), 6.0)
+    values[0, 1, :2] = 5.9  # 99 % exactly: not more
+    values[0, 2, :1] = 0.0
+    assert measure(values, upper=6.0)["saturated"] == [0, 2]
+    assert measure(values)["saturated"] is None
+
+
+def test_a_layer_dead_as_a_whole_is_dormant_as_a_whole(engine: str) -> None:
+    got = measure(torch.zeros(3, 5, 4))
+    assert got["dormant"] == {"0": [0, 1, 2, 3, 4], "0.025": [0, 1, 2, 3, 4], "0.1": [0, 1, 2, 3, 4]}
+    assert got["dormant_fraction"] == 1.0
+
+
+def test_effective_rank_is_of_means_and_refuses_too_few_images(engine: str) -> None:
+    generator = torch.Generator().manual_seed(6)
+    low = (torch.randn((64, 2), generator=generator) @ torch.randn((2, 8), generator=generator))[..., None]
+    assert 1.0 <= measure(low, 4, chosen=Settings(images=64))["effective_rank"] <= 2.0 + 1e-6
+    few = measure(low[:31], chosen=Settings(images=31))
+    assert few["effective_rank"] is None
+    assert few["effective_rank_reason"] == "needs 4 × 8 = 32 images, saw 31"
+
+
+def test_the_definition_compiles_without_a_break() -> None:
+    """On an accelerator torch.compile fuses the definition; a graph break there would be a synchronisation."""
+    values = tensor(9, (3, 6, 50))
+    compiled = torch.compile(reduction.definition, backend="eager", fullgraph=True, dynamic=True)
+    got, want = (
+        compiled(values, Limits(0.0, 1e-3, 6.0), 2),
+        reduction.definition(values, Limits(0.0, 1e-3, 6.0), 2),
+    )
+    assert torch.equal(got.table, want.table)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from featreport.collect.layout import TOKENS, Layout, Layouts, as_rows
 from featreport.collect.maps import ShownMaps
 from featreport.collect.taps import Tap
 from featreport.results.schema import Activation, Histogram
-from featreport.statistics import Seen, Settings, State, Statistic, Workspace, all_statistics, blocks
+from featreport.statistics import Account, Ledger, Settings, Statistic, all_statistics
 
 
 @dataclass
 class _Stream:
-    """What is kept of one tap: its layout, O(channels) numbers per statistic, the few maps to show.
+    """What is kept of one tap: its layout, its place in the ledger, the few maps to show.
 
     The layout is decided once and held for the run. Where the batch may be either of two axes (`[8, 8, C]` of 8
     images) each has a stream of its own, until a batch of another size tells them apart.
@@ -31,10 +28,9 @@ class _Stream:
     layout: Layout
     full: tuple[int, ...]  # the first output's shape, the batch included
     channels: int
-    states: list[State]
+    account: Account
     maps: ShownMaps
     images: int = 0
-    positions: int = 0
     varies: bool = False
     sizes: set[int] = field(default_factory=set)  # numbers of images in the batches seen
 
@@ -60,7 +56,7 @@ class _Stream:
 
 @dataclass
 class ActivationCollector:
-    """Receives taps (see `Taps`) and reduces each at once. `value` moves everything to the host in one go."""
+    """Receives taps (see `Taps`) and reads each at once. `value` moves everything to the host in one go."""
 
     settings: Settings
     shown_images: int
@@ -74,7 +70,7 @@ class ActivationCollector:
     def __post_init__(self) -> None:
         self.statistics: list[Statistic] = all_statistics(self.settings)
         self._streams: dict[tuple[str, int, str | None], list[_Stream]] = {}
-        self._workspace = Workspace()
+        self._ledger = Ledger(self.statistics, self.device)
         self._dropped: set[tuple[str, int, str | None]] = set()
         self._layouts = Layouts()
         self._images: tuple[int, int] = (0, 0)
@@ -112,12 +108,13 @@ class ActivationCollector:
                 return
             self._add(stream, output, rows, first, count)
 
+    def end_batch(self) -> None:
+        """Every tap of the batch was observed."""
+        self._ledger.end_batch()
+
     def _add(self, stream: _Stream, output: Tensor, rows: Tensor, first: int, count: int) -> None:
-        for block in blocks(rows, self._workspace):
-            for statistic, state in zip(self.statistics, stream.states, strict=True):
-                statistic.update(state, block)
+        self._ledger.record(stream.account, rows, first)
         stream.images += count
-        stream.positions += rows.shape[0] * rows.shape[2]
         stream.sizes.add(count)
         if stream.layout.batch is not None:
             stream.varies |= _without_batch(output.shape, stream.layout) != stream.shape
@@ -130,7 +127,7 @@ class ActivationCollector:
             layout=layout,
             full=tuple(output.shape),
             channels=channels,
-            states=[statistic.start(channels, output.device) for statistic in self.statistics],
+            account=self._ledger.open(channels, self.settings.limits(tap.upper)),
             maps=ShownMaps(self.shown_images, self.shown_channels),
         )
 
@@ -160,15 +157,14 @@ class ActivationCollector:
     def value(self) -> tuple[list[Activation], list[tuple[Tap, Layout, ShownMaps]]]:
         """Return every tap's results in the order the network ran, and the maps to show."""
         streams = [_decided(streams) for streams in self._streams.values()]
-        host = iter(
-            _to_host(tensor for stream in streams for state in stream.states for tensor in state.values())
-        )
+        images = [stream.images if stream.layout.batch is not None else None for stream in streams]
         taps = []
-        for stream in streams:
-            seen = Seen(stream.images if stream.layout.batch is not None else None, stream.positions)
+        for stream, measured in zip(
+            streams, self._ledger.measured([stream.account for stream in streams], images), strict=True
+        ):
             fields: dict[str, Any] = {}
-            for statistic, state in zip(self.statistics, stream.states, strict=True):
-                fields |= statistic.value({name: next(host) for name in state}, seen)
+            for statistic, tap in zip(self.statistics, measured, strict=True):
+                fields |= statistic.value(tap)
             taps.append(_activation(stream, fields))
         return taps, [(s.tap, s.layout, s.maps) for s in streams if s.layout.batch is not None]
 
@@ -201,16 +197,6 @@ def _activation(stream: _Stream, fields: dict[str, Any]) -> Activation:
         channel_axis=max(axis, 0),
         channels=stream.channels,
         images=stream.images,
-        count=stream.positions * stream.channels,
+        count=stream.account.measured * stream.channels,
         **fields,
     )
-
-
-def _to_host(tensors: Iterable[Tensor]) -> list[NDArray[np.float64]]:
-    """Copy many small tensors of one device to the host in a single transfer."""
-    kept = list(tensors)
-    if not kept:
-        return []
-    flat = torch.cat(kept).cpu().double().numpy()
-    ends = np.cumsum([tensor.numel() for tensor in kept])
-    return np.split(flat, ends[:-1])

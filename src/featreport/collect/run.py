@@ -61,7 +61,7 @@ class _Job:
 
     @property
     def settings(self) -> Settings:
-        return Settings(dead=self.plan.dead, near_zero=self.plan.near_zero)
+        return Settings(self.plan.dead, self.plan.near_zero, images=len(self.run.images))
 
 
 @dataclass
@@ -253,6 +253,7 @@ def _one_size(job: _Job, model: nn.Module, size: int) -> _Pass:
             collector.begin_batch(count, len(batch.indices))
             with taps.one_pass():
                 _forward(model, inputs)
+            collector.end_batch()
             count += len(batch.indices)
             files += batch.files
             pictures |= batch.pictures

@@ -26,6 +26,14 @@ ACTIVATIONS = tuple(
     for kind in (getattr(activation, name) for name in activation.__all__)
     if kind is not nn.MultiheadAttention
 )
+UPPER_BOUNDS = {
+    name: bound
+    for names, bound in (
+        (("relu6",), 6.0),
+        (("Hardsigmoid", "hardsigmoid", "Sigmoid", "sigmoid", "Tanh", "tanh", "Softsign", "softsign"), 1.0),
+    )
+    for name in names
+}
 WRITING = {"__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__", "__setitem__"}
 ACTIVATION_FUNCTIONS = (
     *(
@@ -58,6 +66,7 @@ class Tap:
     batch: int | None = (
         None  # the axis of the images in [T, N, C] or [N, T, C], where the module around declares it
     )
+    upper: float | None = None  # the greatest value its activation function can give, where it has one
 
 
 Observer = Callable[[Tap, nn.Module | None, Tensor], None]
@@ -101,6 +110,13 @@ def tensors_of(output: object) -> Iterator[tuple[str | None, Tensor]]:
 def is_rectifier(module: nn.Module) -> bool:
     """Whether a module cuts off at zero from below: ReLU and its kin, and a hard tanh from 0."""
     return isinstance(module, RECTIFIERS) or (isinstance(module, nn.Hardtanh) and module.min_val == 0)
+
+
+def upper_bound(module: nn.Module | None, kind: str) -> float | None:
+    """Return the greatest value an activation function can give, by module or by function name; None without one."""
+    if isinstance(module, nn.Hardtanh):  # ReLU6 is one
+        return float(module.max_val)
+    return UPPER_BOUNDS.get(kind.removeprefix("F."))
 
 
 def declared_batch_first(module: nn.Module) -> bool | None:
@@ -239,7 +255,8 @@ class Taps:
             elif (why := unfit(tensor)) is not None:
                 self.skipped[place] = why
             else:
-                tap = Tap(what.layer, call, name, what.kind, what.rectifier, frame.batch(name))
+                upper = upper_bound(what.module, what.kind)
+                tap = Tap(what.layer, call, name, what.kind, what.rectifier, frame.batch(name), upper)
                 self.observe(tap, what.module, tensor)
         if empty and not (again and output is None):
             self.skipped[what.layer] = "its output holds no tensor"

@@ -12,7 +12,7 @@ from torch import Tensor
 from featreport.collect.bins import BINS, Bins
 from featreport.collect.slabs import Slab, Values, slabs
 from featreport.results.schema import Histogram
-from featreport.statistics.base import at_most
+from featreport.statistics.table import at_most
 
 NEAR = 0.01  # of the standard deviation: near zero for its tensor
 

@@ -36,6 +36,7 @@ class Histogram(Frozen):
 
     edges: list[Number]
     counts: list[int]
+    scale: Literal["linear", "log"] = "linear"  # equal bins, or one for each doubling on both sides of 0
 
 
 class Activation(Frozen):

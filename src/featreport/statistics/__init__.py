@@ -5,13 +5,31 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from featreport.statistics.base import REGISTRY, Seen, Settings, State, Statistic
-from featreport.statistics.block import Block, Workspace, blocks
+from featreport.statistics.base import REGISTRY, Measured, Settings, State, Statistic
+from featreport.statistics.kernel import engine
+from featreport.statistics.ledger import Account, Ledger
+from featreport.statistics.reduction import Reduced, reduce
+from featreport.statistics.table import Field, Limits
 
+COMPILED = "loops"  # imported where it is used: it brings Numba
 for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+    if _module.name != COMPILED:
+        importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Block", "Seen", "Settings", "State", "Statistic", "Workspace", "all_statistics", "blocks"]
+__all__ = [
+    "Account",
+    "Field",
+    "Ledger",
+    "Limits",
+    "Measured",
+    "Reduced",
+    "Settings",
+    "State",
+    "Statistic",
+    "all_statistics",
+    "engine",
+    "reduce",
+]
 
 
 def all_statistics(settings: Settings) -> list[Statistic]:

@@ -1,0 +1,130 @@
+"""What measuring every tap costs over the bare forward pass, beside other ways of looking at activations.
+
+    python benchmarks/collect.py [--models resnet50 …] [--repeats 7] [--batch 8]
+
+Each way runs in turn within one loop, so that a slow moment of the machine falls on all of them; printed are medians.
+"naive" is a hook that calls mean, std, min, max and histc on each output; torchlens is left out where it is not
+installed (`pip install torchlens`). Weights are random: the time does not depend on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model
+
+from featreport.collect.activations import ActivationCollector
+from featreport.collect.taps import Taps
+from featreport.statistics import Settings
+
+MODELS = ("alexnet", "resnet50", "mobilenet_v3_large", "vit_b_16", "convnext_tiny")
+WAYS = ("bare", "featreport", "naive", "torchlens")
+Way = Callable[[], Any]
+
+
+def naive(model: nn.Module, images: Tensor) -> Way:
+    def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+        for tensor in output if isinstance(output, tuple) else (output,):
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():
+                [tensor.mean(), tensor.std(), tensor.min(), tensor.max(), torch.histc(tensor, 50)]
+
+    def run() -> None:
+        handles = [
+            module.register_forward_hook(hook)
+            for module in model.modules()
+            if next(module.children(), None) is None
+        ]
+        model(images)
+        for handle in handles:
+            handle.remove()
+
+    return run
+
+
+def torchlens(model: nn.Module, images: Tensor) -> Way | None:
+    try:
+        import torchlens as tl
+    except ImportError:
+        return None
+    log = getattr(tl, "trace", None) or tl.log_forward_pass
+    return lambda: log(model, images)
+
+
+class Measuring:
+    """Our own way, as a build does it: one collector over many batches."""
+
+    def __init__(self, model: nn.Module, images: Tensor) -> None:
+        self.collector = ActivationCollector(Settings(images=16), shown_images=0, shown_channels=12)
+        self.taps = Taps(model, self._observe)
+        self._model, self._images, self._seen = model, images, 0
+
+    def _observe(self, tap: Any, module: nn.Module | None, output: Tensor) -> None:
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - as a build does
+            self.collector.observe(tap, module, output)
+
+    def __call__(self) -> None:
+        """Measure one batch."""
+        self.collector.begin_batch(self._seen, len(self._images))
+        with self.taps.attached(), self.taps.one_pass():
+            self._model(self._images)
+        self.collector.end_batch()
+        self._seen += len(self._images)
+
+
+def seconds(way: Way) -> float:
+    began = time.perf_counter()
+    way()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    asked = parser.parse_args()
+    print(
+        f"batch {asked.batch}, {torch.get_num_threads()} threads, median of {asked.repeats}; ratio over bare"
+    )
+    print(f"{'model':20s} {'taps':>5s} {'bare':>9s}" + "".join(f"{way:>12s}" for way in asked.ways[1:]))
+    for name in asked.models:
+        torch.manual_seed(0)
+        model = get_model(name, weights=None).eval()
+        images = torch.randn(asked.batch, 3, 224, 224)
+        ours = Measuring(model, images)
+        ways: dict[str, Way | None] = {
+            "bare": lambda: model(images),  # noqa: B023 - called within this turn of the loop
+            "featreport": ours,
+            "naive": naive(model, images),
+            "torchlens": torchlens(model, images) if "torchlens" in asked.ways else None,
+        }
+        times: dict[str, list[float]] = {way: [] for way in asked.ways}
+        with torch.inference_mode():
+            for turn in range(asked.repeats + 1):  # the first one warms up
+                for way in asked.ways:
+                    run = ways[way]
+                    slow = way == "torchlens" and turn > 3
+                    if run is not None and not slow:
+                        took = seconds(run)
+                        if turn:
+                            times[way].append(took)
+        bare = statistics.median(times["bare"])
+        cells = [
+            f"{statistics.median(t) / bare:11.2f}x" if t else f"{'–':>12s}"
+            for w, t in times.items()
+            if w != "bare"
+        ]
+        print(
+            f"{name:20s} {ours.collector.value_count:5d} {1000 * bare:6.0f} ms" + "".join(cells), flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
