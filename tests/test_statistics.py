@@ -11,11 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from featreport.statistics import Field, Ledger, Limits, Measured, Settings, all_statistics, kernel, reduction
+from featreport.statistics import (
+    Field,
+    Ledger,
+    Limits,
+    Measured,
+    Settings,
+    all_statistics,
+    kernel,
+    reduction,
+    to_host,
+)
 from featreport.statistics.cells import cells_of, median_magnitude
 from featreport.statistics.histogram import binned
 from featreport.statistics.sample import PER_IMAGE, positions
 from featreport.statistics.table import merge as merge_tables
+from featreport.statistics.transfer import pack, unpack
 
 SETTINGS = Settings(dead=0.0, near_zero=1e-3)
 
@@ -48,7 +59,7 @@ def measure(
         ledgers[place].record(accounts[place], part, firsts[index])
         ledgers[place].end_batch()
     apart = [
-        ledger.measured([account], [values.shape[0]])[0]
+        ledger.measured(to_host(ledger.tensors()), [account], [values.shape[0]])[0]
         for ledger, account in zip(ledgers, accounts, strict=True)
     ]
     out: dict[str, Any] = {}
@@ -299,7 +310,7 @@ def test_an_empty_batch_adds_nothing(engine: str, shape: tuple[int, int, int]) -
         for part in (torch.zeros(shape), values, torch.zeros(shape)):
             ledger.record(account, part, 0)
             ledger.end_batch()
-        [tap] = {id(m.table): m for m in ledger.measured([account], [4])[0][:1]}.values()
+        tap = ledger.measured(to_host(ledger.tensors()), [account], [4])[0][0]
         assert tap[Field.COUNT].tolist() == [16.0] * 3
         assert tap[Field.MEAN] == pytest.approx(values.double().mean((0, 2)).numpy(), rel=1e-12)
 
@@ -527,3 +538,15 @@ def test_the_definition_compiles_without_a_break() -> None:
         reduction.definition(values, Limits(0.0, 1e-3, 6.0), 2),
     )
     assert torch.equal(got.table, want.table)
+
+
+def test_one_transfer_brings_back_tensors_of_every_type() -> None:
+    tensors = [
+        torch.randn(3, 2).T,
+        torch.arange(5, dtype=torch.int32),
+        torch.zeros(0),
+        torch.randn(4).double(),
+    ]
+    for array, tensor in zip(unpack(pack(tensors).numpy(), tensors), tensors, strict=True):
+        assert array.dtype == tensor.numpy().dtype
+        assert np.array_equal(array, tensor.numpy())

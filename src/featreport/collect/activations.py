@@ -13,7 +13,7 @@ from featreport.collect.layout import TOKENS, Layout, Layouts, as_rows
 from featreport.collect.maps import ShownMaps
 from featreport.collect.taps import Tap
 from featreport.results.schema import Activation, Histogram
-from featreport.statistics import Account, Ledger, Settings, Statistic, all_statistics
+from featreport.statistics import Account, Ledger, Settings, Statistic, all_statistics, to_host
 
 
 @dataclass
@@ -158,10 +158,15 @@ class ActivationCollector:
         """Return every tap's results in the order the network ran, and the maps to show."""
         streams = [_decided(streams) for streams in self._streams.values()]
         images = [stream.images if stream.layout.batch is not None else None for stream in streams]
+        kept = self._ledger.tensors()
+        host = to_host([*kept, *(part for stream in streams for part in stream.maps.parts)])
+        rest = iter(host[len(kept) :])
+        accounts = [stream.account for stream in streams]
         taps = []
         for stream, measured in zip(
-            streams, self._ledger.measured([stream.account for stream in streams], images), strict=True
+            streams, self._ledger.measured(host[: len(kept)], accounts, images), strict=True
         ):
+            stream.maps.receive([next(rest) for _ in stream.maps.parts])
             fields: dict[str, Any] = {}
             for statistic, tap in zip(self.statistics, measured, strict=True):
                 fields |= statistic.value(tap)

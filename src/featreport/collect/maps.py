@@ -20,6 +20,7 @@ class ShownMaps:
         self._images = images
         self._channels = channels
         self._parts: list[Tensor] = []
+        self._host: list[NDArray[np.float32]] = []
         self._kind: str | None = None
         self.rows: list[int] = []
 
@@ -48,9 +49,18 @@ class ShownMaps:
         _, channels, height, width = self._parts[0].shape
         return len(self.rows), channels, height, width
 
+    @property
+    def parts(self) -> list[Tensor]:
+        """What was kept, on the device; `receive` takes it back."""
+        return self._parts
+
+    def receive(self, host: list[NDArray[np.float32]]) -> None:
+        """Take the parts as they came to the host."""
+        self._host = host
+
     def value(self) -> NDArray[np.float32]:
         """The maps on the host."""
-        return np.concatenate([part.cpu().numpy() for part in self._parts])
+        return np.concatenate(self._host)
 
 
 def _as_maps(values: Tensor) -> Tensor:

@@ -39,6 +39,15 @@ class Histogram(Frozen):
     scale: Literal["linear", "log"] = "linear"  # equal bins, or one for each doubling on both sides of 0
 
 
+class Death(Frozen):
+    """Why one channel is dead; `at` names the module whose numbers show it, `proved` says: for every input."""
+
+    channel: int
+    cause: str
+    proved: bool
+    at: str | None = None
+
+
 class Activation(Frozen):
     """One tap: what one call of one layer gave over all images."""
 
@@ -70,6 +79,7 @@ class Activation(Frozen):
     neginf: int
     dead: list[int]
     dead_fraction: Number | None
+    deaths: list[Death] = Field(default_factory=list)  # one for each of `dead`
     constant: list[int]
     fired_images: (
         list[int] | None

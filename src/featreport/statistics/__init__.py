@@ -10,6 +10,7 @@ from featreport.statistics.kernel import engine
 from featreport.statistics.ledger import Account, Ledger
 from featreport.statistics.reduction import Reduced, reduce
 from featreport.statistics.table import Field, Limits
+from featreport.statistics.transfer import to_host
 
 COMPILED = "loops"  # imported where it is used: it brings Numba
 for _module in pkgutil.iter_modules(__path__):
@@ -29,6 +30,7 @@ __all__ = [
     "all_statistics",
     "engine",
     "reduce",
+    "to_host",
 ]
 
 

@@ -47,6 +47,7 @@ class Ledger:
         self._blank = blank(1, device)
         self._cells = torch.zeros((TAPS, CELLS + 1), dtype=torch.int32, device=device)
         self._sums = torch.zeros(0, dtype=self._total.dtype, device=device)
+        self._accounts: list[Account] = []
         self._channels = 0
         self._rows = 0
 
@@ -54,11 +55,14 @@ class Ledger:
         """Make room for a tap."""
         states = [statistic.start(channels, self._device) for statistic in self._statistics]
         account = Account(self._channels, channels, self._rows, limits, states)
+        self._accounts.append(account)
         self._channels += channels
         self._rows += 1
         missing = self._channels - self._total.shape[1]
         if missing > 0:
-            more = blank(max(missing, self._total.shape[1] // 2), self._device)
+            more = self._blank.repeat(
+                1, max(missing, self._total.shape[1] // 2)
+            )  # on the device: nothing waits
             self._total = torch.cat([self._total, more], 1)
             self._batch = torch.cat([self._batch, more], 1)
         if self._rows > self._cells.shape[0]:
@@ -86,38 +90,38 @@ class Ledger:
         merge(self._total[:, : self._channels], self._batch[:, : self._channels])
         self._batch[:, : self._channels] = self._blank
 
-    def measured(self, accounts: Sequence[Account], images: Sequence[int | None]) -> list[list[Measured]]:
-        """Return, in one transfer from the device, what each tap's statistics are worked out of: one each."""
-        own = [tensor for account in accounts for state in account.states for tensor in state.values()]
-        table, cells, rest = self._to_host(own)
-        found = []
-        for account, seen in zip(accounts, images, strict=True):
-            columns = table[:, account.at : account.at + account.channels]
-            kept = cells[account.row].astype(np.int64)
-            found.append(
-                [
-                    Measured(
-                        columns,
-                        kept,
-                        seen,
-                        account.measured,
-                        account.limits.upper,
-                        {name: next(rest) for name in state},
-                    )
-                    for state in account.states
-                ]
-            )
-        return found
+    def tensors(self) -> list[Tensor]:
+        """Return all that is kept, on the device: what `measured` wants back from the host."""
+        own = [tensor for account in self._accounts for state in account.states for tensor in state.values()]
+        return [self._total[:, : self._channels], self._cells[: self._rows, :CELLS], *own]
 
-    def _to_host(self, own: Sequence[Tensor]) -> Any:
-        table = self._total[:, : self._channels]
-        cells = self._cells[: self._rows, :CELLS]
-        if self._device.type == "cpu":
-            return table.double().numpy(), cells.numpy(), iter([tensor.double().numpy() for tensor in own])
-        flat = torch.cat([part.reshape(-1).double() for part in (table, cells, *own)]).cpu().numpy()
-        ends = np.cumsum([table.numel(), cells.numel(), *(tensor.numel() for tensor in own)])
-        first, second, *more = np.split(flat, ends[:-1])
-        arrays: list[NDArray[np.float64]] = [
-            array.reshape(part.shape) for array, part in zip(more, own, strict=True)
+    def measured(
+        self, host: Sequence[NDArray[Any]], accounts: Sequence[Account], images: Sequence[int | None]
+    ) -> list[list[Measured]]:
+        """Return what each tap's statistics are worked out of, one each.
+
+        Args:
+            host: `tensors()`, on the host.
+            accounts: the taps asked for.
+            images: how many images each of them saw; None where no axis is the batch.
+        """
+        table, cells, *rest = host
+        table, own = table.astype(np.float64, copy=False), iter(rest)
+        states = {
+            account.row: [{name: next(own) for name in state} for state in account.states]
+            for account in self._accounts
+        }
+        return [
+            [
+                Measured(
+                    table[:, account.at : account.at + account.channels],
+                    cells[account.row].astype(np.int64),
+                    seen,
+                    account.measured,
+                    account.limits.upper,
+                    state,
+                )
+                for state in states[account.row]
+            ]
+            for account, seen in zip(accounts, images, strict=True)
         ]
-        return first.reshape(table.shape), second.reshape(cells.shape), iter(arrays)

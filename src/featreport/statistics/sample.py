@@ -42,6 +42,13 @@ def offsets(channels: int, per_channel: int, steps: tuple[int, int]) -> NDArray[
     return found
 
 
+@lru_cache(maxsize=64)
+def _on(device: torch.device, total: int) -> Tensor:
+    """Return the places on a device: copied once, from memory that the copy need not wait for."""
+    places = positions(total)
+    return places.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else places.to(device)
+
+
 def count_into(cells: Tensor, values: Tensor) -> None:
     """Add the sample of `[n, c, p]` to `cells`, `[CELLS + 1]` of int32; it waits for nothing."""
     if not values.numel():
@@ -50,6 +57,6 @@ def count_into(cells: Tensor, values: Tensor) -> None:
     if kernel.runs(values) and values.dtype == torch.float32:
         kernel.count_into(cells, values, offsets(c, p, values.stride()[1:]))
         return
-    places = positions(c * p).to(values.device, non_blocking=True)
+    places = _on(values.device, c * p)
     found = cells_of(values[:, places // p, places % p]).reshape(-1)
     cells.index_add_(0, found, torch.ones_like(found, dtype=cells.dtype))

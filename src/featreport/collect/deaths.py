@@ -1,0 +1,191 @@
+"""Why a channel is dead: proved from the weights where they prove it, else only silent on these images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from featreport.collect.taps import ROOT
+from featreport.results.schema import Activation, Death
+
+Key = tuple[str, int, str | None]  # layer, call, output
+Producers = Mapping[Key, Key | None]
+Array = NDArray[np.float64]
+
+PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in eval mode
+STILL = 1e-6  # |γ| at most this scales any input away
+FAR = 100.0  # standard deviations: a normalised input does not reach further
+SILENT = 1e-3  # of eps: a running variance below it counts for nothing beside eps
+MOST_STEPS = 8
+
+
+@dataclass
+class _Chain:
+    """What computes one channel of a tap, from the tap backwards: rectifiers and dropouts, a norm, a weight."""
+
+    rectified: bool = False
+    norm: tuple[str, nn.Module] | None = None
+    weight: tuple[str, nn.Module] | None = None
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """A batch norm's numbers per channel, on the host."""
+
+    scale: Array
+    shift: Array
+    mean: Array
+    variance: Array
+    eps: float
+
+
+@dataclass
+class Proofs:
+    """Looks up what the weights prove of the dead channels of a run; each module is read once."""
+
+    model: nn.Module
+    producers: Producers
+    dead: float
+    _modules: dict[str, nn.Module] = field(init=False)
+    _filters: dict[str, tuple[Array, Array] | None] = field(default_factory=dict)
+    _norms: dict[str, _Norm | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Look up the modules by name."""
+        self._modules = {name or ROOT: module for name, module in self.model.named_modules()}
+
+    def explain(self, tap: Activation) -> Activation:
+        """Return the tap with the cause of each of its dead channels."""
+        if not tap.dead:
+            return tap
+        chain = self._chain((tap.layer, tap.call, tap.output), tap.rectifier)
+        causes = [self._cause(chain, channel, tap.channels) for channel in tap.dead]
+        return tap.model_copy(
+            update={
+                "deaths": [
+                    Death(channel=channel, cause=cause, proved=proved, at=at)
+                    for channel, (cause, at, proved) in zip(tap.dead, causes, strict=True)
+                ]
+            }
+        )
+
+    def _chain(self, key: Key, rectifier: bool) -> _Chain:
+        chain = _Chain(rectified=rectifier)
+        place: Key | None = key
+        for _ in range(MOST_STEPS):
+            if place is None:
+                break
+            module = self._modules.get(place[0])
+            if isinstance(module, (_ConvNd, nn.Linear)):
+                chain.weight = (place[0], module)
+                break
+            if module is not None and _is_norm(module) and chain.norm is None:
+                chain.norm = (place[0], module)
+            elif not (place == key and rectifier) and not isinstance(module, PASSING):
+                break
+            place = self.producers.get(place)
+        return chain
+
+    def _cause(self, chain: _Chain, channel: int, channels: int) -> tuple[str, str | None, bool]:
+        """Return the cause, the module whose numbers show it, and whether they prove it for every input."""
+        for proof in (self._zero_filter, self._norm):
+            found = proof(chain, channel, channels)
+            if found is not None:
+                return found
+        return "never above the threshold on these images", None, False
+
+    def _numbers_of(self, name: str, module: nn.Module) -> _Norm | None:
+        if name not in self._norms:
+            self._norms[name] = _norm_numbers(module)
+        return self._norms[name]
+
+    def _quiet(self, value: float, chain: _Chain) -> bool:
+        """Whether a channel that always has this value is dead."""
+        return (value <= self.dead) if chain.rectified else (abs(value) <= self.dead)
+
+    def _zero_filter(self, chain: _Chain, channel: int, channels: int) -> tuple[str, str, bool] | None:
+        if chain.weight is None:
+            return None
+        name, module = chain.weight
+        if name not in self._filters:
+            self._filters[name] = _peaks(module)
+        found = self._filters[name]
+        if found is None or found[0].size != channels or found[0][channel] != 0:
+            return None
+        value = float(found[1][channel])
+        if chain.norm is not None:
+            norm = self._numbers_of(*chain.norm)
+            if norm is None or norm.scale.size != channels:
+                return None
+            spread = np.sqrt(norm.variance[channel] + norm.eps)
+            value = norm.scale[channel] * (value - norm.mean[channel]) / spread + norm.shift[channel]
+        return ("zero filter", name, True) if self._quiet(value, chain) else None
+
+    def _norm(self, chain: _Chain, channel: int, channels: int) -> tuple[str, str, bool] | None:
+        if chain.norm is None:
+            return None
+        norm = self._numbers_of(*chain.norm)
+        if norm is None or norm.scale.size != channels:
+            return None
+        scale, shift = abs(float(norm.scale[channel])), float(norm.shift[channel])
+        if self._quiet(shift, chain) and (scale <= STILL or (chain.rectified and FAR * scale <= -shift)):
+            return "batch norm scale", chain.norm[0], True
+        if norm.variance[channel] <= SILENT * norm.eps:
+            return "batch norm variance", chain.norm[0], False  # a still input, in training
+        return None
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether a module scales by running statistics: BatchNorm, and torchvision's frozen one."""
+    return getattr(module, "running_var", None) is not None and getattr(module, "weight", None) is not None
+
+
+def _norm_numbers(module: nn.Module) -> _Norm | None:
+    tensors = [getattr(module, name, None) for name in ("weight", "bias", "running_mean", "running_var")]
+    arrays = [_host(tensor) for tensor in tensors if isinstance(tensor, Tensor)]
+    if len(arrays) != len(tensors):
+        return None
+    scale, shift, mean, variance = arrays
+    return _Norm(scale, shift, mean, variance, float(getattr(module, "eps", 1e-5)))
+
+
+def _peaks(module: nn.Module) -> tuple[Array, Array] | None:
+    """Return max |w| of each output channel, and its bias."""
+    weight = module.weight
+    if not isinstance(weight, Tensor):
+        return None
+    weight = weight.detach()
+    if isinstance(module, _ConvTransposeNd):  # [in, out / groups, …]
+        grouped = torch.unflatten(weight, 0, (module.groups, weight.shape[0] // module.groups))
+        weight = grouped.transpose(1, 2).flatten(0, 1)
+    peaks = (
+        _host(weight.reshape(weight.shape[0], -1).abs().amax(1)) if weight.numel() else np.zeros(len(weight))
+    )
+    bias = getattr(module, "bias", None)
+    return peaks, _host(bias) if isinstance(bias, Tensor) else np.zeros_like(peaks)
+
+
+def _host(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().to("cpu", torch.float64).numpy()
+    return array
+
+
+def explain_deaths(
+    model: nn.Module, taps: Sequence[Activation], producers: Producers, dead: float
+) -> list[Activation]:
+    """Return every tap with the causes of its dead channels.
+
+    Args:
+        model: whose weights are asked.
+        taps: what was measured.
+        producers: which tap gave each tap's input, where it was one alone.
+        dead: the threshold of death.
+    """
+    proofs = Proofs(model, producers, dead)
+    return [proofs.explain(tap) for tap in taps]
