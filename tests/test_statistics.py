@@ -285,7 +285,7 @@ def test_a_channel_without_any_number_is_null_never_nan(engine: str) -> None:
     got = measure(torch.full((2, 3, 4), float("nan")))
     for name in ("mean", "std", "min", "max", "dormant", "massive", "median_magnitude", "effective_rank"):
         assert got[name] is None, name
-    assert got["histogram"] == {"edges": [], "counts": [], "scale": "linear"}
+    assert got["histogram"] == {"edges": [], "counts": [], "scale": "linear", "zeros": 0}
     assert got["dead"] == []
 
 

@@ -22,6 +22,7 @@ class Spark:
     zero_height: float
     width: int = SPARK_WIDTH
     height: int = SPARK_HEIGHT
+    log: bool = False  # one bar for each doubling of the magnitude
 
 
 def bar(fraction: float | None) -> float:
@@ -41,12 +42,14 @@ def spark(histogram: Histogram, zeros: int, count: int) -> Spark | None:
     if not counts or not sum(counts) or len(edges) != len(counts) + 1:
         return None
     slot = _slot(edges)
-    if zeros and slot is not None:
-        counts[slot] = max(0, counts[slot] - zeros)
+    counted = zeros if histogram.zeros is None else histogram.zeros
+    if counted and slot is not None:
+        counts[slot] = max(0, counts[slot] - counted)
     step = SPARK_WIDTH / len(counts)
     zero_x = slot * step if zeros and slot is not None else None
     share = zeros / count if count else 0.0
-    return Spark(_steps(counts, step), zero_x and round(zero_x, 2), round(max(1.5, share * SPARK_HEIGHT), 1))
+    height = round(max(1.5, share * SPARK_HEIGHT), 1)
+    return Spark(_steps(counts, step), zero_x and round(zero_x, 2), height, log=histogram.scale == "log")
 
 
 def _slot(edges: Sequence[float]) -> int | None:

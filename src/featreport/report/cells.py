@@ -53,6 +53,9 @@ class TapRow:
     constant: Channels
     spark: Spark | None
     numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, non-finite, fires on
+    measures: tuple[Channels, ...]  # dormant three times, saturated, massive, rare
+    rank: Cell
+    rank_note: str
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from featreport.figures.cells import bar, spark
@@ -64,7 +65,7 @@ def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
         shape=formats.shape(tap.shape) + (" (varies)" if tap.shape_varies else ""),
         axis=str(tap.channel_axis) if tap.shape else "",
         flagged=bool(tap.dead or tap.constant or tap.nonfinite),
-        dead=Channels(dead, formats.percent(tap.dead_fraction), formats.ranges(tap.dead)),
+        dead=Channels(dead, formats.percent(tap.dead_fraction), formats.ranges(tap.dead), causes(tap)),
         constant=Channels(constant, "", formats.ranges(tap.constant)),
         spark=spark(tap.histogram, tap.zeros, tap.count),
         numbers=(
@@ -74,6 +75,50 @@ def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
             _nonfinite(tap),
             _fires(tap),
         ),
+        measures=_measures(tap),
+        rank=Cell("effective_rank", formats.exact(tap.effective_rank), formats.number(tap.effective_rank)),
+        rank_note=tap.effective_rank_reason or "",
+    )
+
+
+def causes(tap: Activation) -> str:
+    """Return in a sentence why the dead channels are dead, and what their silence proves."""
+    if not tap.deaths:
+        return ""
+    proved = Counter((death.cause, death.at) for death in tap.deaths if death.at is not None)
+    parts = [f"{formats.integer(n)} by {cause} ({at})" for (cause, at), n in proved.items()]
+    silent = sum(death.at is None for death in tap.deaths)
+    if silent:
+        bound = (
+            ""
+            if tap.firing_rate_bound is None
+            else f" (fires on fewer than {formats.rate_bound(tap.images)})"
+        )
+        parts.append(f"{formats.integer(silent)} only not seen to fire on these images{bound}")
+    return "; ".join(parts)
+
+
+def _measures(tap: Activation) -> tuple[Channels, ...]:
+    dormant = tap.dormant or {}
+    rare = None if tap.rare is None else [found.channel for found in tap.rare]
+    note = "; ".join(
+        f"{found.channel}: {formats.integer(found.images)}, most on image {found.loudest_image}"
+        for found in (tap.rare or [])
+    )
+    return (
+        *(_some(f"dormant_{tau}", dormant.get(tau)) for tau in ("0", "0.025", "0.1")),
+        _some("saturated", tap.saturated),
+        _some("massive", tap.massive),
+        _some("rare", rare, note),
+    )
+
+
+def _some(metric: str, found: Sequence[int] | None, note: str = "") -> Channels:
+    """Return the cell of a list of channels; a dash where there is no answer."""
+    if found is None:
+        return Channels(Cell(metric, "", formats.NONE), "", "")
+    return Channels(
+        Cell(metric, str(len(found)), formats.integer(len(found))), "", formats.ranges(found), note
     )
 
 

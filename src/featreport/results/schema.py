@@ -6,85 +6,20 @@ A fraction stands beside its parts. Field meanings: the definitions travel in `R
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from featreport.results.activation import Activation as Activation
+from featreport.results.activation import Death as Death
+from featreport.results.activation import Frozen as Frozen
+from featreport.results.activation import Histogram as Histogram
+from featreport.results.activation import Number as Number
+from featreport.results.activation import RareChannel as RareChannel
 
 FORMAT: Final = "featreport/results"
 VERSION: Final = 1
 Stage = Literal["source", "checkpoint", "images", "forward", "statistics"]
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("numbers in results are finite; what has no value is null")
-    return value
-
-
-Number = Annotated[float, AfterValidator(_finite)]
-
-
-class Frozen(BaseModel):
-    """Base of the result types: immutable, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Histogram(Frozen):
-    """Counts of finite values between consecutive `edges` (the last bin is closed on the right, as NumPy's)."""
-
-    edges: list[Number]
-    counts: list[int]
-    scale: Literal["linear", "log"] = "linear"  # equal bins, or one for each doubling on both sides of 0
-
-
-class Death(Frozen):
-    """Why one channel is dead; `at` names the module whose numbers show it, `proved` says: for every input."""
-
-    channel: int
-    cause: str
-    proved: bool
-    at: str | None = None
-
-
-class Activation(Frozen):
-    """One tap: what one call of one layer gave over all images."""
-
-    # A new statistic adds its fields here by being registered: unknown numbers are kept, not dropped.
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    layer: str
-    call: int
-    output: str | None = None  # which tensor of a tuple, dict or dataclass; None for a plain tensor
-    module: str  # class name, or "F.relu" for a functional activation
-    rectifier: bool
-    shape: list[int]
-    shape_varies: bool = False
-    channel_axis: int
-    channels: int
-    images: int  # how many images this tap saw
-    count: int  # values seen, non-finite ones included
-    mean: Number | None
-    std: Number | None  # population
-    min: Number | None
-    max: Number | None
-    zeros: int
-    zero_fraction: Number | None
-    near_zeros: int
-    near_zero_fraction: Number | None
-    nonfinite: int
-    nan: int
-    posinf: int
-    neginf: int
-    dead: list[int]
-    dead_fraction: Number | None
-    deaths: list[Death] = Field(default_factory=list)  # one for each of `dead`
-    constant: list[int]
-    fired_images: (
-        list[int] | None
-    )  # per channel: on how many images it fires; None where no axis is the batch
-    histogram: Histogram
 
 
 class Weight(Frozen):

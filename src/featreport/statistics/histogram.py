@@ -41,7 +41,10 @@ class HistogramOfValues(Statistic):
 
     def value(self, tap: Measured) -> dict[str, Any]:
         edges, counts, scale = binned(tap.cells)
-        return {"histogram": {"edges": edges.tolist(), "counts": counts.tolist(), "scale": scale}}
+        zeros = int(tap.cells[CELLS // 2])  # and what is smaller than any other cell, below 1e-39
+        return {
+            "histogram": {"edges": edges.tolist(), "counts": counts.tolist(), "scale": scale, "zeros": zeros}
+        }
 
 
 def binned(cells: NDArray[np.int64]) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64], str]:
