@@ -19,7 +19,7 @@ from featreport.pipeline import make_plan
 from featreport.plan.types import RunPlan
 from featreport.results.schema import Activation, Weight
 from featreport.sources import build_model
-from featreport.statistics.sample import positions
+from featreport.statistics.places import positions
 
 ROOT = Path(__file__).parent.parent
 PLAN = make_plan(ROOT / "config.yaml", device="cpu")

@@ -24,7 +24,7 @@ from featreport.statistics import (
 )
 from featreport.statistics.cells import cells_of, median_magnitude
 from featreport.statistics.histogram import binned
-from featreport.statistics.sample import PER_IMAGE, positions
+from featreport.statistics.places import PER_IMAGE, positions
 from featreport.statistics.table import merge as merge_tables
 from featreport.statistics.transfer import pack, unpack
 
@@ -340,6 +340,18 @@ def test_a_small_variance_far_from_zero_survives_in_every_precision(
         got = measure(channels_last(values) if last else values)
         assert got["mean"] == pytest.approx(a.mean(), rel=1e-12)
         assert got["std"] == pytest.approx(a.std(), rel=1e-9)
+
+
+def test_a_thousand_million_values_lose_no_digit() -> None:
+    base = 1e4 + torch.randn((1, 2, 62_500), generator=torch.Generator().manual_seed(11))
+    many = base.expand(8000, -1, -1)
+    assert many.numel() == 10**9
+    a = base.double().numpy()
+    table = reduction.reduce(many, Limits()).table.numpy()
+    assert table[Field.COUNT].tolist() == [5e8, 5e8]
+    assert table[Field.MEAN] == pytest.approx(a.mean((0, 2)), rel=1e-13)
+    assert np.sqrt(table[Field.SPREAD] / 5e8) == pytest.approx(a.std((0, 2)), rel=1e-9)
+    assert table[Field.MAGNITUDE] == pytest.approx(8000 * a.sum((0, 2)), rel=1e-12)
 
 
 NIST = [  # NIST StRD univariate: certified mean and sample standard deviation

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featreport.statistics.base import Measured, Statistic, register
 from featreport.statistics.cells import BORDERS, CELLS, MANTISSA
-from featreport.statistics.sample import PER_IMAGE
+from featreport.statistics.places import PER_IMAGE
 
 SUBNORMAL = 2.0 ** (-126 - MANTISSA)  # the spacing of cells below the least normal number
 MOST_BINS = 64

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featreport.statistics.places import sample_of
 from featreport.statistics.table import Limits, at_most, blank, merge
 
 DIRECT: dict[torch.dtype, Any] = {torch.float32: np.int32, torch.float64: np.int64}
+NOTHING = (np.zeros(0, np.int64), np.zeros(1, np.int64))
 HALVES = {torch.float16, torch.bfloat16}
 ALONE = 1 << 15  # elements that one thread reads sooner than two are woken
 COPIED = 1 << 18  # elements of a half-precision or scattered tensor that are copied at a time
@@ -51,26 +53,27 @@ def engine(device: torch.device) -> str:
     return "torch" if loops is None else f"numba {loops.VERSION}"
 
 
-def reduce_into(table: Tensor, at: int, sums: Tensor, values: Tensor, limits: Limits, first: int) -> None:
-    """Write the table of `[n, c, p]` into columns of a blank table (see `reduction.reduce_into`)."""
+def reduce_into(
+    table: Tensor, at: int, sums: Tensor, values: Tensor, limits: Limits, first: int, cells: Tensor | None
+) -> bool:
+    """Write the table of `[n, c, p]` into columns of a blank table (see `reduction.reduce_into`).
+
+    Returns whether the sample was counted too: of float32 that lies in memory as it is read.
+    """
     if values.dtype in DIRECT and (by_rows := _by_rows(values)) is not None:
-        _read(table, at, sums, values, limits, first, by_rows=by_rows)
-        return
+        counted = cells if values.dtype == torch.float32 else None
+        _read(table, at, sums, values, limits, first, counted, by_rows=by_rows)
+        return counted is not None
     n, c, p = values.shape
     part = table[:, at : at + c]
+    kind = values.dtype if values.dtype in DIRECT else torch.float32
     step = max(1, COPIED // max(1, c * p))
     for start in range(0, n, step):
-        copy = (
-            values[start : start + step]
-            .to(
-                values.dtype if values.dtype in DIRECT else torch.float32,
-                memory_format=torch.contiguous_format,
-            )
-            .contiguous()
-        )
+        copy = values[start : start + step].to(kind).contiguous()
         found = blank(c, values.device)
-        _read(found, 0, sums[start : start + step], copy, limits, first + start, by_rows=True)
+        _read(found, 0, sums[start : start + step], copy, limits, first + start, None, by_rows=True)
         merge(part, found)
+    return False
 
 
 def _by_rows(values: Tensor) -> bool | None:
@@ -85,7 +88,15 @@ def _by_rows(values: Tensor) -> bool | None:
 
 
 def _read(
-    table: Tensor, at: int, sums: Tensor, values: Tensor, limits: Limits, first: int, *, by_rows: bool
+    table: Tensor,
+    at: int,
+    sums: Tensor,
+    values: Tensor,
+    limits: Limits,
+    first: int,
+    cells: Tensor | None,
+    *,
+    by_rows: bool,
 ) -> None:
     n, c, p = values.shape
     sn, sc, sp = values.stride()
@@ -93,6 +104,8 @@ def _read(
     loops: Any = _loops()
     loops.share(1 if values.numel() <= ALONE else torch.get_num_threads())
     read = loops.rows if by_rows else loops.columns
+    sample = NOTHING if cells is None else sample_of(c, p)
+    found = np.empty((n, sample[0].size), np.int16)
     upper = np.inf if limits.upper is None else float(limits.upper)
     read(
         flat.view(DIRECT[values.dtype]),
@@ -105,7 +118,11 @@ def _read(
         table.numpy(),
         at,
         sums.numpy(),
+        sample,
+        found,
     )
+    if cells is not None:
+        loops.count(found, cells.numpy())
 
 
 @cache
@@ -124,12 +141,6 @@ def _at_least(bound: float, floating: Any) -> Any:
     """The least value ≥ a positive bound."""
     found = floating(bound)
     return np.nextafter(found, floating(np.inf)) if float(found) < bound else found
-
-
-def count_into(cells: Tensor, values: Tensor, offsets: Any) -> None:
-    """Count the float32 values at `offsets` of each image of `[n, c, p]` (see `sample.count_into`)."""
-    loops: Any = _loops()
-    loops.count(_flat(values).view(np.int32), offsets, values.shape[0], values.stride()[0], cells.numpy())
 
 
 def _flat(values: Tensor) -> Any:

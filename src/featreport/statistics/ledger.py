@@ -14,7 +14,6 @@ from torch import Tensor
 from featreport.statistics.base import Measured, State, Statistic
 from featreport.statistics.cells import CELLS
 from featreport.statistics.reduction import reduce_into
-from featreport.statistics.sample import count_into
 from featreport.statistics.table import Limits, blank, merge
 
 ROOM = 4096  # channels to begin with
@@ -78,8 +77,7 @@ class Ledger:
         if self._sums.numel() < n * c:
             self._sums = torch.zeros(n * c, dtype=self._total.dtype, device=self._device)
         sums = self._sums[: n * c].view(n, c)
-        reduce_into(self._batch, account.at, sums, values, account.limits, first)
-        count_into(self._cells[account.row], values)
+        reduce_into(self._batch, account.at, sums, values, account.limits, first, self._cells[account.row])
         account.measured += n * p
         for statistic, state in zip(self._statistics, account.states, strict=True):
             if state:

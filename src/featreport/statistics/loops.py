@@ -153,10 +153,12 @@ def _slowly(values, at, shape, steps, shift, limits, first, table, column, sums,
 
 
 @threaded
-def rows(bits, values, shape, steps, order, limits, first, table, at, sums):
+def rows(bits, values, shape, steps, order, limits, first, table, at, sums, sample, found):
     """Read a tensor whose positions lie side by side: `steps` between images and between channels."""
     for j in numba.prange(shape[1]):
         _row(j, bits, values, shape, steps, order, limits, first, table, at, sums)
+        for i in range(shape[0]):
+            _take(bits, i * steps[0] + j * steps[1], 1, j, shape[2], sample, found[i])
 
 
 @inner
@@ -199,10 +201,13 @@ def _row(j, bits, values, shape, steps, order, limits, first, table, at, sums):
 
 
 @threaded
-def columns(bits, values, shape, steps, order, limits, first, table, at, sums):
+def columns(bits, values, shape, steps, order, limits, first, table, at, sums, sample, found):
     """Read a tensor whose channels lie side by side: `steps` between images and between positions."""
     for block in numba.prange((shape[1] + BLOCK - 1) // BLOCK):
         _block(block * BLOCK, bits, values, shape, steps, order, limits, first, table, at, sums)
+        for j in range(block * BLOCK, min(block * BLOCK + BLOCK, shape[1])):
+            for i in range(shape[0]):
+                _take(bits, i * steps[0] + j, steps[1], j, shape[2], sample, found[i])
 
 
 @inner
@@ -260,15 +265,25 @@ def _block(start, bits, values, shape, steps, order, limits, first, table, at, s
             )
 
 
+@inner
+def _take(bits, start, step, channel, positions, sample, found):
+    """Note the cells (see `cells.cells_of`) of the sampled values of one channel of one image, while they are near."""
+    places, bounds = sample
+    if not places.size:
+        return
+    for k in range(bounds[channel], bounds[channel + 1]):
+        value = bits[start + (places[k] - channel * positions) * step]
+        if (value & 0x7FFFFFFF) >= INFINITY:
+            found[k] = CELLS
+            continue
+        if value == NEGATIVE_ZERO:
+            value = 0
+        found[k] = (((value >> 31) + value) >> DROPPED) + HALF
+
+
 @numba.njit(nogil=True, error_model="numpy", cache=True)
-def count(bits, offsets, images, step, cells):
-    """Count float32 values at `offsets` of each image into cells of their leading bits (see `cells.cells_of`)."""
-    for i in range(images):
-        start = i * step
-        for k in range(offsets.size):
-            value = bits[start + offsets[k]]
-            if (value & 0x7FFFFFFF) >= INFINITY:
-                continue
-            if value == NEGATIVE_ZERO:
-                value = 0
-            cells[(((value >> 31) + value) >> DROPPED) + HALF] += 1
+def count(found, cells):
+    """Count the cells noted of every image."""
+    for i in range(found.shape[0]):
+        for k in range(found.shape[1]):
+            cells[found[i, k]] += 1

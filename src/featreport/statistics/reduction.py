@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from featreport.statistics import kernel
+from featreport.statistics.sample import count_into
 from featreport.statistics.table import Field, Limits, blank, merge, precise
 
 # Elements reduced at a time by the definition: on the CPU they stay in the second-level cache with their copies.
@@ -48,14 +49,31 @@ def reduce(values: Tensor, limits: Limits, first: int = 0) -> Reduced:
     return Reduced(table, sums)
 
 
-def reduce_into(table: Tensor, at: int, sums: Tensor, values: Tensor, limits: Limits, first: int = 0) -> None:
-    """Write the table of `[n, c, p]` into the columns `at … at + c` of a blank table, its image sums into `sums`."""
+def reduce_into(
+    table: Tensor,
+    at: int,
+    sums: Tensor,
+    values: Tensor,
+    limits: Limits,
+    first: int = 0,
+    cells: Tensor | None = None,
+) -> None:
+    """Write the table of `[n, c, p]` into the columns `at … at + c` of a blank table, its image sums into `sums`.
+
+    Where `cells` are given, the sample is counted into them.
+    """
     if not values.numel():
         return
     if kernel.runs(values):
-        kernel.reduce_into(table, at, sums, values, limits, first)
-        return
-    part = table[:, at : at + values.shape[1]]
+        if kernel.reduce_into(table, at, sums, values, limits, first, cells):
+            return
+    else:
+        _by_definition(table[:, at : at + values.shape[1]], sums, values, limits, first)
+    if cells is not None:
+        count_into(cells, values)
+
+
+def _by_definition(part: Tensor, sums: Tensor, values: Tensor, limits: Limits, first: int) -> None:
     for start, images in _slabs(values):
         found = definition(images, limits, first + start)
         merge(part, found.table)
