@@ -82,7 +82,9 @@ def _scaling(spec: TransformSpec) -> Transform:
     def scaled(image: Image.Image) -> torch.Tensor:
         pixels = np.asarray(image).reshape(image.height, image.width, channels)
         result = np.empty((channels, image.height, image.width), dtype=np.float32)
-        for channel in range(channels):  # "clip" writes into `result` without a buffer; every byte is in the table
+        for channel in range(
+            channels
+        ):  # "clip" writes into `result` without a buffer; every byte is in the table
             np.take(table[channel], pixels[:, :, channel], out=result[channel], mode="clip")
         return torch.from_numpy(result)
 
