@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from featreport.collect.session import Session
 from featreport.plan.types import Plan, RunPlan
 from featreport.statistics import Settings
 
@@ -23,6 +24,7 @@ class Job:
     device: torch.device
     budget: int  # bytes of pictures
     images_done: ImagesDone
+    session: Session
 
     @property
     def settings(self) -> Settings:

@@ -17,13 +17,13 @@ from featreport.collect.forward import all_images
 from featreport.collect.guard import MESSAGE, raised, refuse_empty, watched
 from featreport.collect.job import ImagesDone, Job
 from featreport.collect.pictures import Gallery, make_gallery
+from featreport.collect.session import Session
 from featreport.collect.summary import summarise
 from featreport.collect.unmeasured import unmeasured
 from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
 from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, SourceError
 from featreport.plan.types import Plan, RunPlan
 from featreport.results.schema import Images, Load, Run, RunFailure, Unmeasured
-from featreport.sources import build_model
 
 PROGRAMS = ("TorchScript", "torch.export")
 Stage = Literal["source", "checkpoint", "forward"]
@@ -46,14 +46,19 @@ class _Progress:
 
 
 def execute_run(
-    plan: Plan, run: RunPlan, device: torch.device, budget: int, images_done: ImagesDone
+    plan: Plan,
+    run: RunPlan,
+    device: torch.device,
+    budget: int,
+    images_done: ImagesDone,
+    session: Session | None = None,
 ) -> Outcome:
     """Measure one run; a failure is an outcome too, never an exception.
 
     The network's code may print, draw random numbers, call `sys.exit` or be compiled: its words go to standard
     error, its numbers are seeded, its exit fails this run alone, and it runs uncompiled so that it can be seen.
     """
-    job = Job(plan, run, device, budget, images_done)
+    job = Job(plan, run, device, budget, images_done, session or Session())
     so_far = _Progress()
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -72,19 +77,21 @@ def _run(job: Job, so_far: _Progress) -> Outcome:
         return _weights_alone(job)
     random = run.checkpoint.kind == "random"
     seed = run.checkpoint.seed if random and run.checkpoint.seed is not None else 0
-    model = build_model(run.source, seed=seed, weights=run.checkpoint.weights)
+    model = job.session.model(run)
     so_far.stage = "checkpoint"
-    loaded = load_into(model, run.checkpoint, run.source)
+    loaded = load_into(model, run.checkpoint, run.source, job.session.opened(run))
     so_far.load = loaded.audit
     so_far.stage = "source"
     refuse_empty(model, run.source.text)
     model.eval()
     so_far.stage = "forward"
+    job.session.read_next(run)
     with watched(job.device, seed):
         return _measure(job, model, loaded)
 
 
 def _failed(job: Job, error: RunError, load: Load | None) -> Outcome:
+    job.session.failed()
     if isinstance(error, CheckpointError) and error.load is not None:
         load = error.load
     failed = list(error.failed) if isinstance(error, ImagesError) else []
@@ -118,7 +125,8 @@ def _blank(job: Job) -> Run:
 
 def _weights_alone(job: Job) -> Outcome:
     """Measure the tensors of a file whose architecture is not at hand."""
-    found = load_alone(job.run.checkpoint, job.run.source)
+    found = load_alone(job.run.checkpoint, job.run.source, job.session.opened(job.run))
+    job.session.read_next(job.run)
     weights, buffers = measure_tensors(found.tensors, job.settings)
     why = "no architecture was given (source: none)"
     if found.audit.format in PROGRAMS:

@@ -119,12 +119,14 @@ class ImageBatches:
         rest = iter(self.refs)
         under_way: deque[tuple[ImageRef, Future[_Ready]]] = deque()
         here = torch.get_num_threads()
+
+        def starting() -> None:
+            """Torch in this thread would start a team of its own, to fight with the forward pass for the cores."""
+            if self.spec.kind not in OWN:
+                torch.set_num_threads(1)
+
         pool = ThreadPoolExecutor(
-            max(1, self.workers),
-            thread_name_prefix="featreport-images",
-            # a thread that runs torch would start a team of its own, which fights with the forward pass for the cores
-            initializer=None if self.spec.kind in OWN else torch.set_num_threads,
-            initargs=() if self.spec.kind in OWN else (1,),
+            max(1, self.workers), thread_name_prefix="featreport-images", initializer=starting
         )
         try:
             while True:
