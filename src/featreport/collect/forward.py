@@ -5,14 +5,16 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from featreport.collect.activations import ActivationCollector
-from featreport.collect.device import auto_batch, out_of_memory
-from featreport.collect.guard import raised
+from featreport.collect.device import out_of_memory
+from featreport.collect.guard import raised, watched
 from featreport.collect.job import Job
+from featreport.collect.probe import auto_batch
 from featreport.collect.taps import Tap, Taps
 from featreport.errors import ForwardError, ImagesError, RunError, StatisticsError
 from featreport.images.batches import ImageBatches
@@ -35,11 +37,12 @@ class Pass:
 
 def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
     """Run every batch; on exhausted memory start over with half the batch, and say so."""
-    size = job.plan.batch_size or auto_batch(job.device)
     model = model.to(device=job.device, dtype=job.dtype)
+    size = job.plan.batch_size or _auto(job, model)
     while True:
         try:
-            return _one_size(job, model, size)
+            with watched(job.device, job.seed):  # each attempt from the same random numbers
+                return _one_size(job, model, size)
         except ForwardError as error:
             if size == 1 or error.__cause__ is None or not out_of_memory(error.__cause__):
                 raise
@@ -49,6 +52,21 @@ def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
             torch.accelerator.empty_cache()
         size //= 2
         notes.append(f"Memory ran out; the batch size was halved to {size} (this can change the last bits).")
+
+
+def _auto(job: Job, model: nn.Module) -> int:
+    """Return the batch size that the first usable image suggests."""
+    first = next(iter(_batches(job, 1, workers=1)), None)
+    if first is None:
+        return 1
+    with watched(job.device, job.seed):
+        return auto_batch(model, first.tensor[0])
+
+
+def _batches(job: Job, size: int, **more: Any) -> ImageBatches:
+    run = job.run
+    name = {"torchvision": run.source.name, "timm": run.source.text}.get(run.source.kind)
+    return ImageBatches(run.images, run.transform, name, batch_size=size, **more)
 
 
 def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
@@ -61,16 +79,8 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
         exclude=run.exclude,
         device=job.device,
     )
-    taps = Taps(model, _guarded(collector))
-    name = {"torchvision": run.source.name, "timm": run.source.text}.get(run.source.kind)
-    batches = ImageBatches(
-        run.images,
-        run.transform,
-        name,
-        batch_size=size,
-        shown=plan.shown_images,
-        pin=job.device.type in PINNED,
-    )
+    taps = Taps(model, guarded(collector))
+    batches = _batches(job, size, shown=plan.shown_images, pin=job.device.type in PINNED)
     before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     files: list[ImageFile] = []
     pictures: dict[str, str] = {}
@@ -134,7 +144,7 @@ def _forward(model: nn.Module, inputs: Tensor) -> None:
         raise ForwardError(f"on a batch of shape {shape}: {raised(error)}", hint) from error
 
 
-def _guarded(collector: ActivationCollector) -> Callable[[Tap, nn.Module | None, Tensor], None]:
+def guarded(collector: ActivationCollector) -> Callable[[Tap, nn.Module | None, Tensor], None]:
     """Errors of the measuring are named as such, not as the network's."""
 
     def observe(tap: Tap, module: nn.Module | None, output: Tensor) -> None:

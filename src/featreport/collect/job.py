@@ -32,6 +32,12 @@ class Job:
         return Settings(dead=self.plan.dead, near_zero=self.plan.near_zero)
 
     @property
+    def seed(self) -> int:
+        """What random numbers are drawn from, in building and in running the network."""
+        checkpoint = self.run.checkpoint
+        return checkpoint.seed if checkpoint.kind == "random" and checkpoint.seed is not None else 0
+
+    @property
     def dtype(self) -> torch.dtype:
         """The type of the forward pass."""
         return DTYPES[self.plan.precision]

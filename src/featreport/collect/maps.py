@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,7 +22,7 @@ class ShownMaps:
     def __init__(self, images: int, channels: int) -> None:
         self._images = images
         self._channels = channels
-        self._parts: list[Tensor] = []
+        self.parts: list[Tensor] = []
         self._kind: str | None = None
         self.rows: list[int] = []
 
@@ -31,10 +34,10 @@ class ShownMaps:
         few = output.movedim((layout.batch, layout.channel), (0, 1))[:wanted]
         kind = "units" if few.ndim == 2 else "maps"  # noqa: PLR2004
         few = few[:, :MOST_UNITS] if kind == "units" else _as_maps(few[:, : self._channels])
-        if self._parts and (kind != self._kind or few.shape[1:] != self._parts[0].shape[1:]):
+        if self.parts and (kind != self._kind or few.shape[1:] != self.parts[0].shape[1:]):
             return  # images of another size are not shown beside these
         self._kind = kind
-        self._parts.append(few.detach().float().clone())
+        self.parts.append(few.detach().float().clone())
         self.rows += range(first, first + wanted)
 
     @property
@@ -45,12 +48,28 @@ class ShownMaps:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """`(images, channels, h, w)` of what was kept of "maps"."""
-        _, channels, height, width = self._parts[0].shape
+        _, channels, height, width = self.parts[0].shape
         return len(self.rows), channels, height, width
 
     def value(self) -> NDArray[np.float32]:
         """The maps on the host."""
-        return np.concatenate([part.cpu().numpy() for part in self._parts])
+        return np.concatenate([part.cpu().numpy() for part in self.parts])
+
+
+def fetch(shown: Iterable[ShownMaps]) -> None:
+    """Bring the maps of all taps to the host, those of one device in a single transfer."""
+    by_device: dict[torch.device, list[tuple[list[Tensor], int]]] = {}
+    for maps in shown:
+        for index, part in enumerate(maps.parts):
+            if part.device.type != "cpu":
+                by_device.setdefault(part.device, []).append((maps.parts, index))
+    for places in by_device.values():
+        flat = torch.cat([parts[index].flatten() for parts, index in places]).cpu()
+        start = 0
+        for parts, index in places:
+            shape = parts[index].shape
+            parts[index] = flat[start : start + shape.numel()].view(shape)
+            start += shape.numel()
 
 
 def _as_maps(values: Tensor) -> Tensor:

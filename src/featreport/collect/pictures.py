@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from featreport.collect.layout import Layout
-from featreport.collect.maps import ShownMaps
+from featreport.collect.maps import ShownMaps, fetch
 from featreport.collect.taps import Tap
 from featreport.images.pictures import encode
 from featreport.images.sprites import kernel_sprite, sprite_of_maps, strip_of_units
@@ -48,6 +48,7 @@ class _Size:
 def make_gallery(model: nn.Module, shown: Shown, asked: int, budget: int) -> Gallery:
     """Return sprites of every tap's maps and of the first layer's kernels in about `budget` bytes of base64."""
     gallery = Gallery()
+    fetch(maps for _, _, maps in shown)
     size = _plan(shown, asked, budget)
     seen = max((len(maps.rows) for _, _, maps in shown), default=0)
     if size.images < min(asked, seen):

@@ -75,8 +75,6 @@ def _run(job: Job, so_far: _Progress) -> Outcome:
     if run.source.kind == "none":
         so_far.stage = "checkpoint"
         return _weights_alone(job)
-    random = run.checkpoint.kind == "random"
-    seed = run.checkpoint.seed if random and run.checkpoint.seed is not None else 0
     model = job.session.model(run)
     so_far.stage = "checkpoint"
     loaded = load_into(model, run.checkpoint, run.source, job.session.opened(run))
@@ -86,7 +84,7 @@ def _run(job: Job, so_far: _Progress) -> Outcome:
     model.eval()
     so_far.stage = "forward"
     job.session.read_next(run)
-    with watched(job.device, seed):
+    with watched(job.device, job.seed):
         return _measure(job, model, loaded)
 
 
