@@ -1,9 +1,12 @@
 """A whole build of ResNet-50 against a bare process that only imports, loads, decodes and runs the forward pass.
 
     python benchmarks/job.py [--pairs 5] [--images 16] [--model resnet50]
+    python benchmarks/job.py --marginal [--pairs 3] [--few 160] [--many 1600]
 
 Both are whole processes started in turn (build, bare, build, bare …); printed are the medians and the median of the
-ratios pair by pair. The photos are those that scikit-image ships.
+ratios pair by pair. With --marginal each pair is of four processes, and what one more image costs is the difference of
+the two counts over their distance: the same for the build and for the bare loop. The photos are those that
+scikit-image ships.
 """
 
 from __future__ import annotations
@@ -57,38 +60,69 @@ def seconds(command: list[str], cwd: Path) -> float:
     return time.perf_counter() - began
 
 
+def project(folder: Path, model: str, count: int) -> tuple[list[str], list[str]]:
+    """Write a manifest over `count` photos; return the commands of the build and of the bare process."""
+    folder.mkdir()
+    links = []
+    for index, path in enumerate(
+        photos(count)
+    ):  # a manifest lists an image once: repeats get names of their own
+        link = folder / f"photo_{index:05d}{Path(path).suffix}"
+        link.symlink_to(path)
+        links.append(str(link))
+    manifest = folder / "config.yaml"
+    names = ", ".join(Path(link).name for link in links)
+    manifest.write_text(MANIFEST.format(model=model, count=count, images=names))
+    build = [sys.executable, "-m", "featreport", "build", str(manifest)]
+    return build, [sys.executable, "-c", BARE, model, *links]
+
+
+def whole(asked: argparse.Namespace, folder: Path) -> None:
+    """Print the time of whole processes."""
+    build, bare = project(folder / "job", asked.model, asked.images)
+    seconds(build, folder)
+    seconds(bare, folder)  # one warm-up each
+    pairs = [(seconds(build, folder), seconds(bare, folder)) for _ in range(asked.pairs)]
+    size = (folder / "job" / "report.html").stat().st_size
+    print(f"{asked.model}, {asked.images} photos, {asked.pairs} pairs")
+    show("s", pairs)
+    print(f"report {size / 1e6:.2f} MB")
+
+
+def marginal(asked: argparse.Namespace, folder: Path) -> None:
+    """Print what one more image costs."""
+    few = project(folder / "few", asked.model, asked.few)
+    many = project(folder / "many", asked.model, asked.many)
+    distance = asked.many - asked.few
+    pairs = []
+    for _ in range(asked.pairs):
+        build, bare = (
+            (seconds(more, folder) - seconds(less, folder)) for less, more in zip(few, many, strict=True)
+        )
+        pairs.append((1e3 * build / distance, 1e3 * bare / distance))
+    print(f"{asked.model}, one more image: {asked.many} against {asked.few} photos, {asked.pairs} pairs")
+    show("ms", pairs)
+
+
+def show(unit: str, pairs: list[tuple[float, float]]) -> None:
+    """Print medians, ranges and the ratio."""
+    for name, values in zip(("build", "bare"), zip(*pairs, strict=True), strict=True):
+        low, high = min(values), max(values)
+        print(f"{name:6} median {statistics.median(values):7.2f} {unit}   ({low:.2f} … {high:.2f})")
+    print(f"ratio  median {statistics.median(a / b for a, b in pairs):7.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--model", default="resnet50")
+    parser.add_argument("--marginal", action="store_true", help="what one more image costs")
+    parser.add_argument("--few", type=int, default=160)
+    parser.add_argument("--many", type=int, default=1600)
     asked = parser.parse_args()
-    paths = photos(asked.images)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        links = []
-        for index, path in enumerate(paths):  # a manifest lists an image once: repeats get names of their own
-            link = folder / f"photo_{index:05d}{Path(path).suffix}"
-            link.symlink_to(path)
-            links.append(str(link))
-        manifest = folder / "config.yaml"
-        manifest.write_text(
-            MANIFEST.format(
-                model=asked.model, count=asked.images, images=", ".join(Path(p).name for p in links)
-            )
-        )
-        build = [sys.executable, "-m", "featreport", "build", str(manifest)]
-        bare = [sys.executable, "-c", BARE, asked.model, *links]
-        seconds(build, folder)
-        seconds(bare, folder)  # one warm-up each
-        pairs = [(seconds(build, folder), seconds(bare, folder)) for _ in range(asked.pairs)]
-        size = (folder / "report.html").stat().st_size
-    ours, theirs = zip(*pairs, strict=True)
-    print(f"{asked.model}, {asked.images} photos, {asked.pairs} pairs")
-    print(f"build  median {statistics.median(ours):6.2f} s   ({min(ours):.2f} … {max(ours):.2f})")
-    print(f"bare   median {statistics.median(theirs):6.2f} s   ({min(theirs):.2f} … {max(theirs):.2f})")
-    print(f"ratio  median {statistics.median(a / b for a, b in pairs):6.2f}")
-    print(f"report {size / 1e6:.2f} MB")
+        (marginal if asked.marginal else whole)(asked, Path(name))
 
 
 if __name__ == "__main__":

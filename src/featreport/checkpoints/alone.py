@@ -47,14 +47,16 @@ class Alone:
     tensors: Mapping[str, Tensor | Whole]
 
 
-def load_alone(checkpoint: CheckpointRef, source: SourceRef) -> Alone:
+def load_alone(checkpoint: CheckpointRef, source: SourceRef, ahead: loading.Opened | None = None) -> Alone:
     """Return the tensors of the checkpoint's state dict: the one `key` names, else the largest.
+
+    `ahead` is what `loading.opened` gave for this checkpoint, where it has been read already.
 
     Raises:
         CheckpointError: the file cannot be read, holds none, or several of the same names and shapes with
             different numbers; its `load` is the audit as far as it went.
     """
-    content, audit = loading.opened(checkpoint, source)
+    content, audit = ahead or loading.opened(checkpoint, source)
     shown = audit.path or checkpoint.text
     try:
         found = layout.candidates(content.tree, content.bytes)

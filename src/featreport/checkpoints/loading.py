@@ -41,18 +41,23 @@ class _Job:
     source: SourceRef
 
 
-def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) -> Loaded:
+Opened = tuple[reading.Checkpoint, Load]  # a file's content, and its audit so far
+
+
+def load_into(
+    model: nn.Module, checkpoint: CheckpointRef, source: SourceRef, ahead: Opened | None = None
+) -> Loaded:
     """Put the checkpoint's numbers into `model` and return the audit and the tensors as stored.
 
     Half-precision numbers are converted to the model's type. Kind "random" loads nothing: the model was built
-    with that seed.
+    with that seed. `ahead` is what `opened` gave for this checkpoint, where it has been read already.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit; its `load` is the audit as far as it went.
     """
     if checkpoint.kind == "random":
         return Loaded(Load(path=None, sha256=None, format="random", matched=0))
-    content, audit = opened(checkpoint, source)
+    content, audit = ahead or opened(checkpoint, source)
     try:
         job = _Job(model, Expected.of(model), Tolerance.of(checkpoint), source)
         return _load(job, content, checkpoint.key, audit)
@@ -65,7 +70,7 @@ def load_into(model: nn.Module, checkpoint: CheckpointRef, source: SourceRef) ->
         raise CheckpointError(message[:400], "save it again, only the state dict", load=audit) from error
 
 
-def opened(checkpoint: CheckpointRef, source: SourceRef) -> tuple[reading.Checkpoint, Load]:
+def opened(checkpoint: CheckpointRef, source: SourceRef) -> Opened:
     """Read the file a checkpoint names, and begin its audit.
 
     Raises:

@@ -6,9 +6,6 @@ import torch
 
 from featreport.errors import ManifestError
 
-AUTO_BATCH = {"cpu": 8}
-AUTO_BATCH_ACCELERATOR = 32
-
 
 def choose_device(asked: str) -> torch.device:
     """Return the device for `device:` of the manifest; "auto" takes the accelerator where there is one.
@@ -34,11 +31,6 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return device.type
-
-
-def auto_batch(device: torch.device) -> int:
-    """Return the batch size tried first for `batch_size: auto`."""
-    return AUTO_BATCH.get(device.type, AUTO_BATCH_ACCELERATOR)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ class ShownMaps:
     def __init__(self, images: int, channels: int) -> None:
         self._images = images
         self._channels = channels
-        self._parts: list[Tensor] = []
+        self.parts: list[Tensor] = []  # on the device; `receive` takes them back from the host
         self._host: list[NDArray[np.float32]] = []
         self._kind: str | None = None
         self.rows: list[int] = []
@@ -32,10 +32,10 @@ class ShownMaps:
         few = output.movedim((layout.batch, layout.channel), (0, 1))[:wanted]
         kind = "units" if few.ndim == 2 else "maps"  # noqa: PLR2004
         few = few[:, :MOST_UNITS] if kind == "units" else _as_maps(few[:, : self._channels])
-        if self._parts and (kind != self._kind or few.shape[1:] != self._parts[0].shape[1:]):
+        if self.parts and (kind != self._kind or few.shape[1:] != self.parts[0].shape[1:]):
             return  # images of another size are not shown beside these
         self._kind = kind
-        self._parts.append(few.detach().float().clone())
+        self.parts.append(few.detach().float().clone())
         self.rows += range(first, first + wanted)
 
     @property
@@ -46,13 +46,8 @@ class ShownMaps:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """`(images, channels, h, w)` of what was kept of "maps"."""
-        _, channels, height, width = self._parts[0].shape
+        _, channels, height, width = self.parts[0].shape
         return len(self.rows), channels, height, width
-
-    @property
-    def parts(self) -> list[Tensor]:
-        """What was kept, on the device; `receive` takes it back."""
-        return self._parts
 
     def receive(self, host: list[NDArray[np.float32]]) -> None:
         """Take the parts as they came to the host."""

@@ -42,11 +42,13 @@ def execute(plan: Plan, progress: Progress) -> Iterator[tuple[Run, dict[str, str
     """Yield each run's outcome and its pictures, in the order of the plan."""
     from featreport.collect.device import choose_device
     from featreport.collect.run import execute_run
+    from featreport.collect.session import Session
 
     device = choose_device(plan.device)
     budget = min(PICTURES_OF_A_RUN, int(plan.max_bytes * PICTURES_SHARE / max(1, len(plan.runs))))
+    session = Session(plan.runs)
     for number, run in enumerate(plan.runs, start=1):
         progress.run_started(run.id, number, len(plan.runs))
-        outcome = execute_run(plan, run, device, budget, progress.images_done)
+        outcome = execute_run(plan, run, device, budget, progress.images_done, session)
         progress.run_finished(outcome.run)
         yield outcome.run, outcome.pictures

@@ -9,10 +9,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from featreport.images.formats import ImageUnusable, identify, silence_pillow
-from featreport.images.pixels import to_eight_bit
+from featreport.images.pixels import in_mode, to_eight_bit
 from featreport.plan.types import ImageRef
 
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses: 512 MiB of three-byte pixels
@@ -45,13 +45,14 @@ def decode(ref: ImageRef, color: Literal["RGB", "L"] = "RGB") -> Decoded:
     try:
         image = _first_frame(content, notes)
         image = _upright(image, notes)
-        image = to_eight_bit(image, notes).convert(color)
+        image = in_mode(to_eight_bit(image, notes), color)
     except ImageUnusable:
         raise
     except MemoryError:
         raise ImageUnusable("needs more memory to decode than there is") from None
     except Exception as error:  # noqa: BLE001  a damaged file makes Pillow's plugins raise anything
         raise ImageUnusable(_reason(error)) from None
+    image = image._new(image.im)  # noqa: SLF001 - the file's metadata stays behind, and no pixel is copied
     image.info.clear()
     return Decoded(image, image.width, image.height, digest, "; ".join(notes) or None)
 
@@ -93,6 +94,8 @@ def _first_frame(content: bytes, notes: list[str]) -> Image.Image:
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # `exif_transpose` would copy every pixel
         return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001  EXIF is metadata from anywhere; the pixels are sound without it
         notes.append("EXIF unreadable: taken as stored")

@@ -18,7 +18,12 @@ def to_eight_bit(image: Image.Image, notes: list[str]) -> Image.Image:
         return _deep_to_grey(np.asarray(image), notes)
     if image.has_transparency_data or image.mode in {"RGBa", "La"}:
         return _on_white(image)
-    return image.convert("L" if image.mode in {"1", "L"} else "RGB")
+    return in_mode(image, "L" if image.mode in {"1", "L"} else "RGB")
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Return `image` in `mode`: itself where it is in it, where `convert` copies every pixel."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from featreport.errors import ImagesError, Terminated
 from featreport.images.callable import load_callable, raised
 from featreport.images.decode import MAX_PIXELS, ImageUnusable
+from featreport.images.pixels import in_mode
 from featreport.plan.types import TransformSpec
 
 IMAGE_AXES = 3  # [C, H, W]
@@ -34,7 +37,8 @@ def make_transform(spec: TransformSpec, model_name: str | None = None) -> Transf
         name = spec.python_name or ""
         return _checked(load_callable(spec), f"the transform {name!r}", spec)
     if spec.kind == "none":
-        return lambda image: _to_tensor(image.convert(spec.color))
+        scaled = _scaling(spec)
+        return lambda image: scaled(in_mode(image, spec.color))
     return _from_keys(spec)
 
 
@@ -42,12 +46,11 @@ def _from_keys(spec: TransformSpec) -> Transform:
     """Build size or resize → crop → [0, 1] → (x − mean) / std with torchvision's functions on PIL images."""
     from torchvision.transforms import InterpolationMode, functional
 
-    channels = 1 if spec.color == "L" else 3
-    mean, std = _per_channel(spec, channels)
+    scaled = _scaling(spec)
     interpolation = InterpolationMode(spec.interpolation)
 
     def transform(image: Image.Image) -> torch.Tensor:
-        image = image.convert(spec.color)
+        image = in_mode(image, spec.color)
         if spec.size is not None:
             image = functional.resize(image, list(spec.size), interpolation)
         elif spec.resize is not None:
@@ -55,20 +58,37 @@ def _from_keys(spec: TransformSpec) -> Transform:
             image = functional.resize(image, [spec.resize], interpolation)
         if spec.crop is not None:
             image = functional.center_crop(image, [spec.crop, spec.crop])
-        tensor = _to_tensor(image)
-        if mean is None or std is None:
-            return tensor
-        result: torch.Tensor = functional.normalize(tensor, mean, std, inplace=True)
-        return result
+        return scaled(image)
 
     return transform
 
 
-def _to_tensor(image: Image.Image) -> torch.Tensor:
+def _scaling(spec: TransformSpec) -> Transform:
+    """Return the function from 8-bit pixels to [0, 1] and (x − mean) / std, by a table of its 256 values a channel.
+
+    torchvision's own functions fill the table once, so the bits are theirs; looking it up is one pass over the pixels
+    where they take four, and NumPy, unlike torch, does not start a team of threads in every decoding thread.
+    """
     from torchvision.transforms import functional
 
-    tensor: torch.Tensor = functional.to_tensor(image)
-    return tensor
+    channels = 1 if spec.color == "L" else 3
+    ramp = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(channels, axis=2)
+    values: torch.Tensor = functional.to_tensor(ramp)
+    mean, std = (None, None) if spec.kind == "none" else _per_channel(spec, channels)
+    if mean is not None and std is not None:
+        values = functional.normalize(values, mean, std, inplace=True)
+    table: NDArray[np.float32] = values.reshape(channels, 256).numpy()
+
+    def scaled(image: Image.Image) -> torch.Tensor:
+        pixels = np.asarray(image).reshape(image.height, image.width, channels)
+        result = np.empty((channels, image.height, image.width), dtype=np.float32)
+        for channel in range(
+            channels
+        ):  # "clip" writes into `result` without a buffer; every byte is in the table
+            np.take(table[channel], pixels[:, :, channel], out=result[channel], mode="clip")
+        return torch.from_numpy(result)
+
+    return scaled
 
 
 def _per_channel(spec: TransformSpec, channels: int) -> tuple[list[float] | None, list[float] | None]:
@@ -150,7 +170,7 @@ def _checked(function: Callable[[Image.Image], Any], what: str, spec: TransformS
 
     def transform(image: Image.Image) -> torch.Tensor:
         try:
-            result = function(image.convert(spec.color))
+            result = function(in_mode(image, spec.color).copy())
         except (KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:

@@ -1,0 +1,164 @@
+"""Every image of a run through the network once, measured; with half the batch where memory runs out."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featreport.collect.activations import ActivationCollector
+from featreport.collect.device import out_of_memory
+from featreport.collect.guard import raised, watched
+from featreport.collect.job import Job
+from featreport.collect.probe import auto_batch
+from featreport.collect.taps import Tap, Taps
+from featreport.errors import ForwardError, ImagesError, RunError, StatisticsError
+from featreport.images.batches import ImageBatches
+from featreport.results.schema import ImageFile, Images
+
+PINNED = ("cuda", "xpu")  # devices that copy faster from page-locked memory
+
+
+@dataclass
+class Pass:
+    """What one pass over all images gave."""
+
+    collector: ActivationCollector
+    taps: Taps
+    images: Images
+    pictures: dict[str, str]
+    batch_size: int
+    altered: list[str]
+
+
+def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
+    """Run every batch; on exhausted memory start over with half the batch, and say so."""
+    model = model.to(device=job.device, dtype=job.dtype)
+    size = job.plan.batch_size or _auto(job, model)
+    while True:
+        try:
+            with watched(job.device, job.seed):  # each attempt from the same random numbers
+                return _one_size(job, model, size)
+        except ForwardError as error:
+            if size == 1 or error.__cause__ is None or not out_of_memory(error.__cause__):
+                raise
+        # Outside the except block: the traceback no longer holds the activations.
+        gc.collect()
+        if job.on_accelerator:
+            torch.accelerator.empty_cache()
+        size //= 2
+        notes.append(f"Memory ran out; the batch size was halved to {size} (this can change the last bits).")
+
+
+def _auto(job: Job, model: nn.Module) -> int:
+    """Return the batch size that the first usable image suggests."""
+    first = next(iter(_batches(job, 1, workers=1)), None)
+    if first is None:
+        return 1
+    with watched(job.device, job.seed):
+        return auto_batch(model, first.tensor[0])
+
+
+def _batches(job: Job, size: int, **more: Any) -> ImageBatches:
+    run = job.run
+    name = {"torchvision": run.source.name, "timm": run.source.text}.get(run.source.kind)
+    return ImageBatches(run.images, run.transform, name, batch_size=size, **more)
+
+
+def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
+    plan, run = job.plan, job.run
+    collector = ActivationCollector(
+        settings=job.settings,
+        shown_images=plan.shown_images,
+        shown_channels=plan.shown_channels,
+        include=run.include,
+        exclude=run.exclude,
+        device=job.device,
+    )
+    taps = Taps(model, guarded(collector))
+    batches = _batches(job, size, shown=plan.shown_images, pin=job.device.type in PINNED)
+    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    files: list[ImageFile] = []
+    pictures: dict[str, str] = {}
+    count = 0
+    with torch.inference_mode(), taps.attached():
+        for batch in batches:
+            inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
+            collector.begin_batch(count, len(batch.indices))
+            with taps.one_pass():
+                _forward(model, inputs)
+            collector.end_batch()
+            count += len(batch.indices)
+            files += batch.files
+            pictures |= batch.pictures
+            job.images_done(count + len(batches.failed), len(run.images))
+    if not count:
+        raise _no_image(batches)
+    if not collector.value_count:
+        raise ForwardError(
+            "no layer was measured" + (f": layers.include is {list(run.include)}" if run.include else ""),
+            "compare the globs in `layers` with the names the model's named_modules() gives",
+        )
+    after = model.state_dict()
+    altered = [name for name, tensor in before.items() if not _same(tensor, after.get(name))]
+    images = Images(count=count, failed=list(batches.failed), files=files)
+    return Pass(collector, taps, images, pictures, size, altered)
+
+
+def _same(a: Tensor, b: Tensor | None) -> bool:
+    """Equal in every value, NaN equal to NaN."""
+    if b is None or a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if torch.equal(a, b):
+        return True
+    return a.is_floating_point() and bool(((a == b) | (a.isnan() & b.isnan())).all())
+
+
+def _no_image(batches: ImageBatches) -> ImagesError:
+    first = batches.failed[0] if batches.failed else None
+    detail = f"; the first: {first.path}: {first.reason}" if first else ""
+    return ImagesError(
+        f"none of the {len(batches.refs)} images could be used{detail}",
+        "check the paths under `images`",
+        failed=batches.failed,
+    )
+
+
+def _forward(model: nn.Module, inputs: Tensor) -> None:
+    try:
+        model(inputs)
+    except RunError:
+        raise
+    except (Exception, SystemExit, GeneratorExit) as error:
+        shape = list(inputs.shape)
+        hint = (
+            "lower batch_size"
+            if out_of_memory(error)
+            else (
+                "check that `transform` (size, color, mean) is what the network was trained with, and its `args`"
+            )
+        )
+        raise ForwardError(f"on a batch of shape {shape}: {raised(error)}", hint) from error
+
+
+def guarded(collector: ActivationCollector) -> Callable[[Tap, nn.Module | None, Tensor], None]:
+    """Errors of the measuring are named as such, not as the network's."""
+
+    def observe(tap: Tap, module: nn.Module | None, output: Tensor) -> None:
+        try:
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - or our own reductions would be intercepted too
+                collector.observe(tap, module, output)
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            raise StatisticsError(
+                f"{tap.layer} (call {tap.call}, {tap.kind}, shape {list(output.shape)}): "
+                f"{type(error).__name__}: {error}",
+                f"leave the layer out with layers: {{exclude: [{tap.layer!r}]}} and report this as a bug",
+            ) from error
+
+    return observe

@@ -1,0 +1,48 @@
+"""What every step of a run needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from featreport.collect.session import Session
+from featreport.plan.types import Plan, RunPlan
+from featreport.statistics import Settings
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ImagesDone = Callable[[int, int], None]  # images seen so far, images of the run
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, and where and how it is carried out."""
+
+    plan: Plan
+    run: RunPlan
+    device: torch.device
+    budget: int  # bytes of pictures
+    images_done: ImagesDone
+    session: Session
+
+    @property
+    def settings(self) -> Settings:
+        """The thresholds."""
+        return Settings(self.plan.dead, self.plan.near_zero, images=len(self.run.images))
+
+    @property
+    def seed(self) -> int:
+        """What random numbers are drawn from, in building and in running the network."""
+        checkpoint = self.run.checkpoint
+        return checkpoint.seed if checkpoint.kind == "random" and checkpoint.seed is not None else 0
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the forward pass."""
+        return DTYPES[self.plan.precision]
+
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether the device has a memory and a queue of its own."""
+        return self.device.type != "cpu"
