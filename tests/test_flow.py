@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -202,6 +203,7 @@ def test_peak_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> 
         int(
             subprocess.run(
                 [sys.executable, "-c", PEAK, str(tmp_path), str(count)],
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
                 check=True,
                 capture_output=True,
                 text=True,
