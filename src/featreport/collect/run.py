@@ -7,6 +7,7 @@ import gc
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,10 +17,13 @@ from featreport.checkpoints import load_alone, load_into
 from featreport.checkpoints.loading import Loaded
 from featreport.collect.activations import ActivationCollector
 from featreport.collect.device import auto_batch, describe, out_of_memory
+from featreport.collect.faithful import Proof
+from featreport.collect.feeding import fed, takes_list
 from featreport.collect.guard import MESSAGE, raised, refuse_empty, watched
 from featreport.collect.pictures import Gallery, make_gallery
 from featreport.collect.summary import summarise
-from featreport.collect.taps import ROOT, Tap, Taps
+from featreport.collect.taps import Tap, Taps
+from featreport.collect.unmeasured import list_unmeasured
 from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
 from featreport.errors import (
     CheckpointError,
@@ -31,7 +35,7 @@ from featreport.errors import (
 )
 from featreport.images.batches import ImageBatches
 from featreport.plan.types import Plan, RunPlan
-from featreport.results.schema import ImageFile, Images, Load, Run, RunFailure, Unmeasured
+from featreport.results.schema import Faithfulness, ImageFile, Images, Load, Run, RunFailure, Unmeasured
 from featreport.sources import build_model
 from featreport.statistics import Settings
 
@@ -73,7 +77,7 @@ class _Pass:
     images: Images
     pictures: dict[str, str]
     batch_size: int
-    altered: list[str]
+    faithfulness: Faithfulness
 
 
 @dataclass
@@ -187,8 +191,8 @@ def _measure(job: _Job, model: nn.Module, loaded: Loaded) -> Outcome:
     activations, shown = done.collector.value()
     gallery: Gallery = make_gallery(model, shown, job.plan.shown_images, job.budget)
     notes += gallery.notes
-    if done.altered:
-        notes.append(f"The forward pass itself changed {', '.join(done.altered[:5])} (in eval mode).")
+    if takes_list(model):
+        notes.append("The network takes a list of images: each batch was handed to it as one.")
     run = _blank(job).model_copy(
         update={
             "load": loaded.audit,
@@ -196,12 +200,13 @@ def _measure(job: _Job, model: nn.Module, loaded: Loaded) -> Outcome:
             "device": describe(job.device),
             "batch_size": done.batch_size,
             "notes": notes,
+            "faithfulness": done.faithfulness,
             "parameters": parameters,
             "summary": summarise(activations, weights),
             "activations": activations,
             "weights": weights,
             "buffers": buffers,
-            "unmeasured": _unmeasured(model, done),
+            "unmeasured": list_unmeasured(model, done.taps, done.collector),
             "maps": gallery.maps,
             "kernels": gallery.kernels,
         }
@@ -237,22 +242,29 @@ def _one_size(job: _Job, model: nn.Module, size: int) -> _Pass:
         exclude=run.exclude,
         device=job.device,
     )
-    taps = Taps(model, _guarded(collector))
+    taps = Taps(model, _guarded(collector), include=run.include)
     name = {"torchvision": run.source.name, "timm": run.source.text}.get(run.source.kind)
     on_accelerator = job.device.type != "cpu"
     batches = ImageBatches(
         run.images, run.transform, name, batch_size=size, shown=plan.shown_images, pin=on_accelerator
     )
-    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    proof = Proof(model, job.device)
+    forward = partial(_forward, model)
     files: list[ImageFile] = []
     pictures: dict[str, str] = {}
     count = 0
-    with torch.inference_mode(), taps.attached():
+    with torch.inference_mode(), contextlib.ExitStack() as stack:
         for batch in batches:
             inputs = batch.tensor.to(job.device, DTYPES[plan.precision], non_blocking=on_accelerator)
+            if not count:
+                proof.plain(forward, inputs)
+                stack.enter_context(taps.attached())
             collector.begin_batch(count, len(batch.indices))
             with taps.one_pass():
-                _forward(model, inputs)
+                output = forward(inputs)
+            if not count:
+                proof.compare(output)
+            del output
             count += len(batch.indices)
             files += batch.files
             pictures |= batch.pictures
@@ -264,19 +276,10 @@ def _one_size(job: _Job, model: nn.Module, size: int) -> _Pass:
             "no layer was measured" + (f": layers.include is {list(run.include)}" if run.include else ""),
             "compare the globs in `layers` with the names the model's named_modules() gives",
         )
-    after = model.state_dict()
-    altered = [name for name, tensor in before.items() if not _same(tensor, after.get(name))]
+    with torch.inference_mode():
+        faithfulness = proof.value(forward)
     images = Images(count=count, failed=list(batches.failed), files=files)
-    return _Pass(collector, taps, images, pictures, size, altered)
-
-
-def _same(a: Tensor, b: Tensor | None) -> bool:
-    """Equal in every value, NaN equal to NaN."""
-    if b is None or a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if torch.equal(a, b):
-        return True
-    return a.is_floating_point() and bool(((a == b) | (a.isnan() & b.isnan())).all())
+    return _Pass(collector, taps, images, pictures, size, faithfulness)
 
 
 def _no_image(batches: ImageBatches) -> ImagesError:
@@ -289,9 +292,9 @@ def _no_image(batches: ImageBatches) -> ImagesError:
     )
 
 
-def _forward(model: nn.Module, inputs: Tensor) -> None:
+def _forward(model: nn.Module, inputs: Tensor) -> object:
     try:
-        model(inputs)
+        return model(fed(model, inputs))
     except RunError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
@@ -323,21 +326,3 @@ def _guarded(collector: ActivationCollector) -> Callable[[Tap, nn.Module | None,
             ) from error
 
     return observe
-
-
-def _unmeasured(model: nn.Module, done: _Pass) -> list[Unmeasured]:
-    """Every leaf that was never called, and every output that could not be measured, with the reason."""
-    found: dict[str, str] = {}
-    for name, module in model.named_modules():
-        layer = name or ROOT
-        if layer in done.taps.called or next(module.children(), None) is not None:
-            continue
-        if done.collector.wants(layer):
-            owns = next(module.parameters(), None) is not None
-            used = " (its parameters may be used by the module around it)" if owns else ""
-            found[layer] = f"never called in the forward pass{used}"
-    skipped = done.taps.skipped | done.collector.skipped
-    found |= {
-        place: why for place, why in skipped.items() if done.collector.wants(place.split(" output ")[0])
-    }
-    return [Unmeasured(layer=layer, reason=reason) for layer, reason in found.items()]
