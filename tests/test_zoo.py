@@ -256,7 +256,11 @@ make = Net
         1,
     )
     assert relu.dead == [0, 1, 2, 3, 4]
-    assert [u.layer for u in run.unmeasured] == [f"encoder.layers.{i}.self_attn.out_proj" for i in (0, 1)]
+    reasons = {u.layer: u.reason for u in run.unmeasured}
+    parts = ("in_proj", "out_proj", "scaled_dot_product_attention output weights")
+    assert set(reasons) == {f"encoder.layers.{i}.self_attn.{part}" for i in (0, 1) for part in parts}
+    assert "output 0 of encoder.layers.0.self_attn" in reasons["encoder.layers.0.self_attn.out_proj"]
+    assert "packed" in reasons["encoder.layers.1.self_attn.in_proj"]
     assert torch.backends.mha.get_fastpath_enabled()
 
 

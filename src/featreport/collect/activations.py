@@ -88,7 +88,9 @@ class ActivationCollector:
     def observe(self, tap: Tap, module: nn.Module | None, output: Tensor) -> None:
         """Reduce one tensor now: the next in-place op may overwrite it."""
         first, count = self._images
-        layouts = self._layouts.of(module, output, count)  # also for layers not wanted: channels pass through
+        layouts = self._layouts.of(
+            module, output, count, tap.channel
+        )  # also for layers not wanted: channels pass through
         key = (tap.layer, tap.call, tap.output)
         if not self.wants(tap.layer):
             self.left_out[tap.layer] = self.left_out.get(tap.layer, False) or tap.rectifier
@@ -197,6 +199,7 @@ def _activation(stream: _Stream, fields: dict[str, Any]) -> Activation:
         output=stream.tap.output,
         module=stream.tap.kind,
         rectifier=stream.tap.rectifier,
+        same_as=stream.tap.same_as[0] if stream.tap.same_as else None,
         shape=list(stream.shape),
         shape_varies=stream.varies,
         channel_axis=max(axis, 0),

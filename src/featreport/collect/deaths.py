@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from featreport.collect.taps import ROOT
+from featreport.collect.sites import ROOT
 from featreport.results.schema import Activation, Death
 
 Key = tuple[str, int, str | None]  # layer, call, output

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,13 +14,15 @@ from torch import Tensor, nn
 
 from featreport.collect.activations import ActivationCollector
 from featreport.collect.device import out_of_memory
+from featreport.collect.faithful import Proof
+from featreport.collect.feeding import fed
 from featreport.collect.guard import raised, watched
 from featreport.collect.job import Job
 from featreport.collect.probe import auto_batch
 from featreport.collect.taps import Tap, Taps
 from featreport.errors import ForwardError, ImagesError, RunError, StatisticsError
 from featreport.images.batches import ImageBatches
-from featreport.results.schema import ImageFile, Images
+from featreport.results.schema import Faithfulness, ImageFile, Images
 
 PINNED = ("cuda", "xpu")  # devices that copy faster from page-locked memory
 
@@ -32,7 +36,7 @@ class Pass:
     images: Images
     pictures: dict[str, str]
     batch_size: int
-    altered: list[str]
+    faithfulness: Faithfulness
 
 
 def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
@@ -79,19 +83,26 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
         exclude=run.exclude,
         device=job.device,
     )
-    taps = Taps(model, guarded(collector))
+    taps = Taps(model, guarded(collector), include=run.include)
     batches = _batches(job, size, shown=plan.shown_images, pin=job.device.type in PINNED)
-    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    proof = Proof(model, job.device)
+    forward = partial(_forward, model)
     files: list[ImageFile] = []
     pictures: dict[str, str] = {}
     count = 0
-    with torch.inference_mode(), taps.attached():
+    with torch.inference_mode(), contextlib.ExitStack() as stack:
         for batch in batches:
             inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
+            if not count:
+                proof.plain(forward, inputs)
+                stack.enter_context(taps.attached())
             collector.begin_batch(count, len(batch.indices))
             with taps.one_pass():
-                _forward(model, inputs)
+                output = forward(inputs)
             collector.end_batch()
+            if not count:
+                proof.compare(output)
+            del output
             count += len(batch.indices)
             files += batch.files
             pictures |= batch.pictures
@@ -103,19 +114,10 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
             "no layer was measured" + (f": layers.include is {list(run.include)}" if run.include else ""),
             "compare the globs in `layers` with the names the model's named_modules() gives",
         )
-    after = model.state_dict()
-    altered = [name for name, tensor in before.items() if not _same(tensor, after.get(name))]
+    with torch.inference_mode():
+        faithfulness = proof.value(forward)
     images = Images(count=count, failed=list(batches.failed), files=files)
-    return Pass(collector, taps, images, pictures, size, altered)
-
-
-def _same(a: Tensor, b: Tensor | None) -> bool:
-    """Equal in every value, NaN equal to NaN."""
-    if b is None or a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if torch.equal(a, b):
-        return True
-    return a.is_floating_point() and bool(((a == b) | (a.isnan() & b.isnan())).all())
+    return Pass(collector, taps, images, pictures, size, faithfulness)
 
 
 def _no_image(batches: ImageBatches) -> ImagesError:
@@ -128,9 +130,9 @@ def _no_image(batches: ImageBatches) -> ImagesError:
     )
 
 
-def _forward(model: nn.Module, inputs: Tensor) -> None:
+def _forward(model: nn.Module, inputs: Tensor) -> object:
     try:
-        model(inputs)
+        return model(fed(model, inputs))
     except RunError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:

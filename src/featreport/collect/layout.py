@@ -69,12 +69,24 @@ class Layouts:
     def __init__(self) -> None:
         self._latest: list[Width] = []  # most recent producers last
 
-    def of(self, module: nn.Module | None, output: Tensor, images: int) -> list[Layout]:
-        """Return every possible layout of an output of N images, in the order the network runs; never none."""
+    def of(
+        self, module: nn.Module | None, output: Tensor, images: int, channel: int | None = None
+    ) -> list[Layout]:
+        """Return every possible layout of an output of N images, in the order the network runs; never none.
+
+        `channel` is the axis on which a function puts the channels, where it fixes it (`F.conv2d`, `F.linear`).
+        """
         width = declared_width(module) if module is not None else None
         if width is not None:
             self._latest = [*self._latest[-7:], width]
         possible: list[int | None] = [*batch_axes(module, output, images)]
+        if channel is not None and output.ndim > abs(channel):
+            axis = channel % output.ndim
+            if channel in {1, -1}:
+                self._latest = [*self._latest[-7:], Width(output.shape[axis], last=channel < 0)]
+            fixed = [Layout(batch, axis) for batch in possible or [None] if batch != axis]
+            if fixed:
+                return fixed
         return [Layout(batch, self._channel(module, width, output, batch)) for batch in possible or [None]]
 
     def _channel(
@@ -90,7 +102,11 @@ class Layouts:
         if module is not None and _is_spatial(module):
             return axes[0]
         for known in reversed(self._latest):
-            if known.channels in {output.shape[axis] for axis in axes}:
+            if module is None:  # a function adds and multiplies where the channels stand
+                usual = axes[-1] if known.last else axes[0]
+                if output.shape[usual] == known.channels:
+                    return usual
+            elif known.channels in {output.shape[axis] for axis in axes}:
                 return self._place(known, output, axes)
         return axes[0] if output.ndim > TOKENS else axes[-1]
 

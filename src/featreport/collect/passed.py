@@ -3,59 +3,85 @@
 from __future__ import annotations
 
 import weakref
+from typing import NamedTuple
 
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 Extent = tuple[object, ...]
+Key = tuple[str, int, str | None]  # layer, call, output
+
+
+class Given(NamedTuple):
+    """The tap that gave a tensor, and the shape it had there (None: it cannot be measured)."""
+
+    key: Key
+    shape: tuple[int, ...] | None
 
 
 class Passed:
-    """Remembers measured tensors by identity, never by value, and keeps none of them alive.
+    """Remembers which tap gave a tensor, by identity, never by value, and keeps none of them alive.
 
     A tensor counts as measured when its storage was measured over the same elements, under whatever shape, and no
     operation wrote to it since. A weak reference to the storage keeps its address from being given to another.
     """
 
     def __init__(self) -> None:
-        self._storages: dict[StorageWeakRef, set[Extent]] = {}
-        self._objects: dict[int, weakref.ref[Tensor]] = {}  # tensors without a storage: sparse ones
+        self._storages: dict[StorageWeakRef, dict[Extent, Given]] = {}
+        self._objects: dict[int, tuple[weakref.ref[Tensor], Given]] = {}  # without a storage: sparse ones
 
     def clear(self) -> None:
         """Forget everything: another forward pass begins."""
         self._storages.clear()
         self._objects.clear()
 
-    def add(self, tensor: Tensor) -> None:
-        """Note that a tensor was measured, or listed as one that cannot be."""
-        storage = _storage(tensor)
+    def add(self, tensor: Tensor, key: Key) -> None:
+        """Note that a tensor was measured as the tap `key`, or listed as one that cannot be."""
+        storage = storage_of(tensor)
         if storage is None:
-            self._objects[id(tensor)] = weakref.ref(tensor)
+            self._objects[id(tensor)] = (weakref.ref(tensor), Given(key, None))
             return
-        self._storages.setdefault(storage, set()).add(_extent(tensor))
+        self._storages.setdefault(storage, {})[extent(tensor)] = Given(key, tuple(tensor.shape))
 
     def written(self, tensor: object) -> None:
         """Note that an operation wrote to a tensor in place: what was measured of it is no longer what it holds."""
-        if isinstance(tensor, Tensor) and (storage := _storage(tensor)) is not None:
+        if isinstance(tensor, Tensor) and (storage := storage_of(tensor)) is not None:
             self._storages.pop(storage, None)
 
-    def __contains__(self, tensor: Tensor) -> bool:
-        storage = _storage(tensor)
+    def given(self, tensor: Tensor) -> Given | None:
+        """Return what gave a tensor as it is now, or None."""
+        storage = storage_of(tensor)
         if storage is None:
             known = self._objects.get(id(tensor))
-            return known is not None and known() is tensor
-        return _extent(tensor) in self._storages.get(storage, ())
+            return known[1] if known is not None and known[0]() is tensor else None
+        measured = self._storages.get(storage)
+        return None if measured is None else measured.get(extent(tensor))
+
+    def source(self, tensor: Tensor) -> Key | None:
+        """Return the tap that gave a tensor as it is now, under whatever shape, or None."""
+        given = self.given(tensor)
+        return None if given is None else given.key
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        return self.given(tensor) is not None
 
 
-def _storage(tensor: Tensor) -> StorageWeakRef | None:
+def same_elements(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are the same memory over the same elements, under whatever shape."""
+    storage = storage_of(a)
+    return a is b if storage is None else storage == storage_of(b) and extent(a) == extent(b)
+
+
+def storage_of(tensor: Tensor) -> StorageWeakRef | None:
+    """Return the identity of a tensor's memory, None where it has none of its own (sparse, nested)."""
     try:
         return None if tensor.is_nested else StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
     except (NotImplementedError, RuntimeError):
         return None
 
 
-def _extent(tensor: Tensor) -> Extent:
-    """Which elements of its storage a tensor shows, the order of its axes left aside."""
+def extent(tensor: Tensor) -> Extent:
+    """Return which elements of its storage a tensor shows, the order of its axes left aside."""
     axes = [(step, size) for size, step in zip(tensor.shape, tensor.stride(), strict=True) if size > 1]
     reach = 1 + sum((size - 1) * step for step, size in axes)
     shown = () if reach == tensor.numel() else tuple(sorted(axes))

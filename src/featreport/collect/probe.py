@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from featreport.checkpoints.ahead import free_memory
 from featreport.collect.device import out_of_memory
-from featreport.collect.taps import tensors_of
+from featreport.collect.feeding import fed
+from featreport.collect.outputs import tensors_of
 
 CPU, ACCELERATOR = 8, 64  # the most images in a batch
 UNPROBED = 32  # on an accelerator that does not tell its memory
@@ -71,7 +72,7 @@ def _peak(model: nn.Module, image: Tensor, device: torch.device) -> int:
     for count in (1, 2):
         torch.accelerator.reset_peak_memory_stats(device)
         before = torch.accelerator.memory_allocated(device)
-        model(image.expand(count, *image.shape))
+        model(fed(model, image.expand(count, *image.shape)))
         torch.accelerator.synchronize(device)
         peaks.append(torch.accelerator.max_memory_allocated(device) - before)
     torch.accelerator.empty_cache()
@@ -89,7 +90,7 @@ def _sizes(model: nn.Module, image: Tensor) -> int:
 
     for module in model.modules():
         module.register_forward_hook(hook)
-    model(image.to(next((value.dtype for value in model.parameters()), image.dtype))[None])
+    model(fed(model, image.to(next((value.dtype for value in model.parameters()), image.dtype))[None]))
     return largest * LIVE
 
 

@@ -12,14 +12,16 @@ from torch import nn
 
 from featreport.checkpoints import load_alone, load_into
 from featreport.checkpoints.loading import Loaded
+from featreport.collect.deaths import explain_deaths
 from featreport.collect.device import describe
+from featreport.collect.feeding import takes_list
 from featreport.collect.forward import all_images
 from featreport.collect.guard import MESSAGE, raised, refuse_empty, watched
 from featreport.collect.job import ImagesDone, Job
 from featreport.collect.pictures import Gallery, make_gallery
 from featreport.collect.session import Session
 from featreport.collect.summary import summarise
-from featreport.collect.unmeasured import unmeasured
+from featreport.collect.unmeasured import list_unmeasured
 from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
 from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, SourceError
 from featreport.plan.types import Plan, RunPlan
@@ -151,11 +153,12 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     buffers = measure_buffers(model, loaded.stored)
     notes: list[str] = []
     done = all_images(job, model, notes)
-    activations, shown = done.collector.value()
+    taps, shown = done.collector.value()
+    activations = explain_deaths(model, taps, done.taps.producers, job.plan.dead)
     gallery: Gallery = make_gallery(model, shown, job.plan.shown_images, job.budget)
     notes += gallery.notes
-    if done.altered:
-        notes.append(f"The forward pass itself changed {', '.join(done.altered[:5])} (in eval mode).")
+    if takes_list(model):
+        notes.append("The network takes a list of images: each batch was handed to it as one.")
     run = _blank(job).model_copy(
         update={
             "load": loaded.audit,
@@ -163,12 +166,13 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
             "device": describe(job.device),
             "batch_size": done.batch_size,
             "notes": notes,
+            "faithfulness": done.faithfulness,
             "parameters": parameters,
             "summary": summarise(activations, weights),
             "activations": activations,
             "weights": weights,
             "buffers": buffers,
-            "unmeasured": unmeasured(model, done),
+            "unmeasured": list_unmeasured(model, done.taps, done.collector),
             "maps": gallery.maps,
             "kernels": gallery.kernels,
         }

@@ -2,113 +2,65 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.nn.modules import activation
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
-from featreport.collect.passed import Passed
+from featreport.collect.flow import Flow, given_tensors
+from featreport.collect.functions import MAKERS, RULES, Rule, writes, written_by_position
+from featreport.collect.outputs import tensors_of, unfit
+from featreport.collect.passed import Key, Passed, same_elements
+from featreport.collect.sites import ROOT, Site, owners, sites
 
-ROOT = "(model)"
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
-RECTIFIER_FUNCTIONS = {"relu", "relu6", "threshold"}
-# torch's own activation modules compute by calling an activation function: that call is no tap of its own
-ACTIVATIONS = tuple(
-    kind
-    for kind in (getattr(activation, name) for name in activation.__all__)
-    if kind is not nn.MultiheadAttention
+UPPER_BOUNDS = {"relu6": 6.0, "hardsigmoid": 1.0, "sigmoid": 1.0, "tanh": 1.0, "softsign": 1.0}
+OUT_PROJ = (
+    "nn.MultiheadAttention reads its packed parameters (weight and bias) without calling it: "
+    "what it gives is output 0 of {}"
 )
-UPPER_BOUNDS = {
-    name: bound
-    for names, bound in (
-        (("relu6",), 6.0),
-        (("Hardsigmoid", "hardsigmoid", "Sigmoid", "sigmoid", "Tanh", "tanh", "Softsign", "softsign"), 1.0),
-    )
-    for name in names
-}
-WRITING = {"__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__", "__setitem__"}
-ACTIVATION_FUNCTIONS = (
-    *(
-        "relu",
-        "relu6",
-        "threshold",
-        "hardtanh",
-        "leaky_relu",
-        "prelu",
-        "rrelu",
-        "elu",
-        "selu",
-        "celu",
-        "gelu",
-        "silu",
-    ),
-    *("mish", "hardswish", "hardsigmoid", "sigmoid", "tanh", "softplus", "softsign", "logsigmoid", "glu"),
+IN_PROJ = (
+    "queries, keys and values are computed inside F.multi_head_attention_forward from packed parameters and "
+    "never leave it"
 )
+WEIGHTS = (
+    "the attention weights never exist as a tensor: scaled_dot_product_attention computes with them at once"
+)
+PICKED = "boxes, scores, anchors or inputs, picked or resized image by image: no activation"
 
 
 @dataclass(frozen=True)
 class Tap:
-    """A place in the forward pass. `module` is None for a functional activation."""
+    """A place in the forward pass: what a module gave, or a function called in a module's `forward()`."""
 
     layer: str
     call: int
     output: str | None
     kind: str  # the module's class, or "F.relu"
     rectifier: bool
-    batch: int | None = (
-        None  # the axis of the images in [T, N, C] or [N, T, C], where the module around declares it
-    )
+    batch: int | None = None  # the axis of the images in [T, N, C] or [N, T, C], where it is declared around
+    channel: int | None = None  # the axis of the channels, where a function fixes it
+    same_as: Key | None = None  # this very tensor, in this shape, was observed before as that tap
     upper: float | None = None  # the greatest value its activation function can give, where it has one
+
+    @property
+    def key(self) -> Key:
+        """What tells taps apart."""
+        return (self.layer, self.call, self.output)
 
 
 Observer = Callable[[Tap, nn.Module | None, Tensor], None]
 
 
-def _functions() -> dict[Any, str]:
-    """Every spelling of an activation function (F.relu, torch.relu_, Tensor.relu …) with its plain name."""
-    found: dict[Any, str] = {}
-    for name in ACTIVATION_FUNCTIONS:
-        for room in (F, torch, Tensor, torch.nn.functional):
-            for spelling in (name, name + "_"):
-                function = getattr(room, spelling, None)
-                if callable(function):
-                    found[function] = name
-    return found
-
-
-FUNCTIONS = _functions()
-
-
-def tensors_of(output: object) -> Iterator[tuple[str | None, Tensor]]:
-    """Yield every tensor of an output with its name: "0" in a tuple, the key in a dict, the field in a dataclass."""
-    if isinstance(output, Tensor):
-        yield None, output
-        return
-    if isinstance(output, Mapping):
-        parts: list[tuple[str, object]] = [(str(key), value) for key, value in output.items()]
-    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        parts = [(f.name, getattr(output, f.name)) for f in dataclasses.fields(output)]
-    elif isinstance(output, tuple) and hasattr(output, "_fields"):
-        parts = list(zip(output._fields, output, strict=True))
-    elif isinstance(output, (tuple, list)):
-        parts = [(str(index), value) for index, value in enumerate(output)]
-    else:
-        return
-    for name, value in parts:
-        for inner, tensor in tensors_of(value):
-            yield (name if inner is None else f"{name}.{inner}"), tensor
-
-
 def is_rectifier(module: nn.Module) -> bool:
     """Whether a module cuts off at zero from below: ReLU and its kin, and a hard tanh from 0."""
+    if isinstance(module, nn.LeakyReLU):
+        return module.negative_slope == 0
     return isinstance(module, RECTIFIERS) or (isinstance(module, nn.Hardtanh) and module.min_val == 0)
 
 
@@ -116,186 +68,260 @@ def upper_bound(module: nn.Module | None, kind: str) -> float | None:
     """Return the greatest value an activation function can give, by module or by function name; None without one."""
     if isinstance(module, nn.Hardtanh):  # ReLU6 is one
         return float(module.max_val)
-    return UPPER_BOUNDS.get(kind.removeprefix("F."))
+    return UPPER_BOUNDS.get(kind.removeprefix("F.").removeprefix("torch.").lower())
 
 
-def declared_batch_first(module: nn.Module) -> bool | None:
-    """What a torch module says of the order of its tokens, or None."""
-    if isinstance(module, (nn.TransformerEncoder, nn.TransformerDecoder)) and len(module.layers):
-        module = module.layers[0]
-    if isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)):
-        module = module.self_attn
-    if isinstance(module, (nn.MultiheadAttention, nn.RNNBase, nn.Transformer)):
-        return bool(module.batch_first)
-    return None
+@dataclass(frozen=True)
+class _Call:
+    """What gave an output, and which tap gave the tensor it was computed from."""
+
+    layer: str
+    kind: str
+    rectifier: bool
+    module: nn.Module | None
+    source: Key | None
+    frame: _Frame
+    channel: int | None = None
 
 
 @dataclass
 class _Frame:
     """A module that is running now."""
 
-    name: str
-    module: nn.Module
-    batch_first: bool | None
-    silent: bool  # it computes a weight, not an activation
+    site: Site
+    source: Key | None = None
+    derived: bool = False  # it was given something of the images
     ran_children: bool = False
+    waiting: tuple[_Call, Tensor] | None = (
+        None  # the latest functional tensor: perhaps what the module hands on
+    )
 
     def batch(self, output: str | None) -> int | None:
         """Which axis of an output with three axes holds the images, where that is declared."""
-        if isinstance(self.module, nn.RNNBase) and output != "0":  # the last states: [layers, N, C]
+        if isinstance(self.site.module, nn.RNNBase) and output != "0":  # the last states: [layers, N, C]
             return 1
-        if isinstance(self.module, nn.MultiheadAttention) and output == "1":  # the attention: [N, T, T]
+        if isinstance(self.site.module, nn.MultiheadAttention) and output == "1":  # the attention: [N, T, T]
             return 0
-        return None if self.batch_first is None else int(not self.batch_first)
+        return None if self.site.batch_first is None else int(not self.site.batch_first)
 
 
 @dataclass
 class Taps:
     """Watches a model's forward passes and shows every tap to `observe`, before the next op can overwrite it.
 
-    A module is tapped when it runs no other module, and when it gives a tensor that no tap before it gave: a layer with
-    modules inside, a block that adds to what its children made. A block that hands on its last child's output is no
-    tap. Activation functions called from `forward()` are taps of the module that calls them: `layer.relu`, or
-    `layer.relu()` where a module has that name. Inside the hooks nothing waits for the device.
+    A module is tapped when it runs no other module, when it gives a tensor that no tap before it gave (a layer with
+    modules inside), and when `include` asks for it (see `asked_blocks`). A block that hands on its last child's output
+    is otherwise no tap. Functions called in `forward()` (see `functions`) are taps of the module that calls them:
+    `layer.relu`, `layer.add`, or `layer.relu()` where a module has that name. One tensor is one tap: what a module
+    without modules inside hands on bears the module's name, not the function's; what a layer's weight was used for
+    without calling the layer (`F.linear(x, self.proj.weight)`) bears that layer's name.
+
+    Calls count from 0 in every pass, by name: a layer called three times for one batch and twice for the next has
+    calls 0 and 1 over both, call 2 over the first. Inside the hooks nothing waits for the device.
     """
 
     model: nn.Module
     observe: Observer
+    include: tuple[str, ...] = ()
     called: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
+    # filled by the first pass: the tap whose output a tap was computed from; None: none, or more than one
+    producers: dict[Key, Key | None] = field(default_factory=dict)
+    passed: Passed = field(default_factory=Passed)
     _frames: list[_Frame] = field(default_factory=list)
     _calls: dict[str, int] = field(default_factory=dict)
-    passed: Passed = field(default_factory=Passed)
+    _passes: int = 0
+
+    def __post_init__(self) -> None:
+        self.flow = Flow(self.model)
+        self._owners: dict[int, Site] = {}
 
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Hooks on, the transformer fast path off; both restored whatever happens."""
-        silent = _computing_weights(self.model)
-        order: dict[str, bool | None] = {}
+        every = list(sites(self.model, self.include))
+        self._owners = owners(every)
         fast = torch.backends.mha.get_fastpath_enabled()
         handles = []
         try:
-            for name, module in self.model.named_modules():  # the module around comes before those inside
-                own = declared_batch_first(module)
-                order[name] = order.get(name.rpartition(".")[0]) if own is None else own
-                entering = self._entering(name or ROOT, order[name], silent=id(module) in silent)
-                handles.append(module.register_forward_pre_hook(entering))
-                handles.append(module.register_forward_hook(self._leaving))
+            for site in every:
+                entering = self._entering(site)
+                handles.append(site.module.register_forward_pre_hook(entering, with_kwargs=True))
+                handles.append(site.module.register_forward_hook(self._leaving))
             torch.backends.mha.set_fastpath_enabled(False)
             yield
-            self._name_uncalled(silent)
+            self._name_uncalled(every)
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
             for handle in handles:
                 handle.remove()
+            self._frames.clear()
 
     @contextmanager
     def one_pass(self) -> Iterator[None]:
-        """Around each forward pass: calls count from 0 again, functional activations are seen."""
+        """Around each forward pass: calls count from 0 again, functions are seen."""
         self._calls.clear()
         self._frames.clear()
         self.passed.clear()
-        with _Functional(self):
+        self.flow.begin()
+        self._passes += 1
+        with _Functions(self):
             yield
 
-    def _name_uncalled(self, silent: set[int]) -> None:
+    def _name_uncalled(self, every: Iterable[Site]) -> None:
         """A layer with computed weights that never ran is listed itself; what computes them is not missed."""
-        for name, module in self.model.named_modules():
-            if parametrize.is_parametrized(module) and name not in self.called:
-                self.skipped[name or ROOT] = "never called in the forward pass"
-            if id(module) in silent:
-                self.called.add(name)
+        for site in every:
+            if parametrize.is_parametrized(site.module) and site.name not in self.called:
+                self.skipped[site.name] = "never called in the forward pass"
+            if site.silent:
+                self.called.add(site.name)
 
-    def _entering(
-        self, name: str, batch_first: bool | None, *, silent: bool
-    ) -> Callable[[nn.Module, Any], None]:
-        def hook(module: nn.Module, _args: Any) -> None:
-            self.called.add(name)
-            if self._frames and not silent:
-                self._frames[-1].ran_children = True
-            self._frames.append(_Frame(name, module, batch_first, silent))
+    def _entering(self, site: Site) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
+            self.called.add(site.name)
+            frame = _Frame(site)
+            if site.silent:
+                self._frames.append(frame)
+                return
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - what we ask of tensors is no call of the network
+                tensors = list(given_tensors(args, given))
+                if self._frames:
+                    self.settle()
+                    self._frames[-1].ran_children = True
+                    frame.derived = any(tensor in self.flow for tensor in tensors)
+                else:
+                    frame.derived = True
+                    self._begin(args, given)
+                if self._passes <= 1 and (site.leaf or site.quiet):
+                    frame.source = self.source(tensors)
+            self._frames.append(frame)
 
         return hook
 
+    def _begin(self, args: tuple[Any, ...], given: dict[str, Any]) -> None:
+        """The network itself was called: everything it was given is of the images."""
+        first = next((value for value in (*args, *given.values()) if value is not None), None)
+        for _, tensor in tensors_of([args, given]):
+            self.flow.note(tensor, derived=True)
+        if isinstance(first, (list, tuple)):
+            self.flow.images = len(first)
+        elif (tensor := next((tensor for _, tensor in tensors_of(first)), None)) is not None and tensor.ndim:
+            self.flow.images = tensor.shape[0]
+
+    def source(self, tensors: Iterable[Tensor]) -> Key | None:
+        """Return the one tap that some tensors came from, None for none or several."""
+        found = {self.passed.source(tensor) for tensor in tensors if tensor in self.flow}
+        return found.pop() if len(found) == 1 else None
+
     def _leaving(self, module: nn.Module, _args: Any, output: object) -> None:
+        if not self._frames:
+            return
         frame = self._frames.pop()
-        while frame.module is not module:  # an exception that the model itself caught skipped some exits
+        while frame.site.module is not module:  # an exception that the model itself caught skipped some exits
             frame = self._frames.pop()
-        if frame.silent:
+        if frame.site.silent:
+            return
+        with torch._C.DisableTorchFunction():  # noqa: SLF001
+            outputs = list(tensors_of(output))
+            if frame.derived:
+                for _, tensor in outputs:
+                    self.flow.note_unseen(tensor)
+            self._left(frame, module, output, outputs)
+
+    def _left(
+        self, frame: _Frame, module: nn.Module, output: object, outputs: list[tuple[str | None, Tensor]]
+    ) -> None:
+        site, rectifier = frame.site, is_rectifier(module)
+        if frame.waiting is not None and any(same_elements(t, frame.waiting[1]) for _, t in outputs):
+            rectifier |= frame.waiting[0].rectifier and len(outputs) == 1
+            frame.waiting = None
+        self.settle(frame)
+        if site.picker and not site.asked:
+            self.skipped[site.name] = PICKED
             return
         kind: type = parametrize.type_before_parametrizations(module)
-        self._show(frame, _Call(frame.name, kind.__name__, is_rectifier(module), module), output)
+        call = _Call(site.name, kind.__name__, rectifier, module, frame.source, frame)
+        self._show(call, outputs)
+        if not outputs and not (frame.ran_children and output is None):
+            self.skipped[site.name] = "its output holds no tensor"
+        if site.quiet and isinstance(module, nn.MultiheadAttention):
+            self.skipped[f"{site.name}.in_proj"] = IN_PROJ
+            self.skipped[f"{site.name}.out_proj"] = OUT_PROJ.format(site.name)
+            if not any(name == "1" for name, _ in outputs):
+                self.skipped[f"{site.name}.scaled_dot_product_attention output weights"] = WEIGHTS
 
-    def function(self, name: str, rectifier: bool, output: object) -> None:
-        """Take a functional activation's output, unless it is a built-in leaf's own way of computing."""
-        frame = self._frames[-1] if self._frames else None
-        if frame is None or frame.silent or isinstance(frame.module, ACTIVATIONS):
-            return
-        leaf = next(frame.module.children(), None) is None
-        if leaf and type(frame.module).__module__.startswith("torch.nn.modules."):
-            return
-        taken = frame.module._modules.get(name) is not None  # noqa: SLF001 - a module of the same name
-        place = f"{name}()" if taken else name
-        layer = place if frame.name == ROOT else f"{frame.name}.{place}"
-        self._show(frame, _Call(layer, f"F.{name}", rectifier, None), output)
+    def settle(self, frame: _Frame | None = None) -> None:
+        """Show the functional tensor that waits in a frame: it was not what its module hands on."""
+        frame = frame or self._frames[-1]
+        if frame.waiting is not None:
+            call, tensor = frame.waiting
+            frame.waiting = None
+            self._show(call, [(None, tensor)])
 
-    def _show(self, frame: _Frame, what: _Call, output: object) -> None:
-        call = self._calls.get(what.layer, 0)
-        self._calls[what.layer] = call + 1
-        again = what.module is not None and frame.ran_children  # then a child may have shown the same tensor
-        empty = True
-        for name, tensor in tensors_of(output):
-            empty = False
-            if again and tensor in self.passed:
+    def function(
+        self, rule: Rule, args: tuple[Any, ...], given: Mapping[str, Any], source: Key | None
+    ) -> _Call:
+        """Say under which name the output of a function of the running module is a tap."""
+        frame = self._frames[-1]
+        rectifier = rule.rectifies is not None and rule.rectifies(args, given)
+        if rule.owned and (owner := self._owner(args, given)) is not None and owner is not frame.site:
+            self.called.add(owner.name)
+            return _Call(owner.name, type(owner.module).__name__, rectifier, owner.module, source, frame)
+        taken = frame.site.module._modules.get(rule.name) is not None  # noqa: SLF001 - a module of that name
+        place = f"{rule.name}()" if taken else rule.name
+        layer = place if frame.site.name == ROOT else f"{frame.site.name}.{place}"
+        return _Call(layer, rule.kind, rectifier, None, source, frame, rule.channel)
+
+    def _owner(self, args: tuple[Any, ...], given: Mapping[str, Any]) -> Site | None:
+        for value in (*args[1:], *given.values()):
+            if isinstance(value, Tensor) and (site := self._owners.get(id(value))) is not None:
+                return site
+        return None
+
+    def gave(self, call: _Call, output: object) -> None:
+        """Take a function's output: at once, or when it is known whether its module hands it on."""
+        frame = call.frame
+        if call.module is None and frame.site.leaf and isinstance(output, Tensor):
+            self.settle(frame)
+            frame.waiting = (call, output)
+            return
+        floating = [(name, tensor) for name, tensor in tensors_of(output) if unfit(tensor) is None]
+        self._show(call, floating)
+        if call.kind == "F.scaled_dot_product_attention":
+            self.skipped[f"{call.layer} output weights"] = WEIGHTS
+
+    def _show(self, call: _Call, outputs: Iterable[tuple[str | None, Tensor]]) -> None:
+        count = self._calls.get(call.layer, 0)
+        self._calls[call.layer] = count + 1
+        site = call.frame.site
+        own = call.module is site.module  # what a module hands on, not what a function in it gives
+        identity = own and site.identity
+        for name, tensor in outputs:
+            before = self.passed.given(tensor) if own and (not site.leaf or identity) else None
+            if before is not None and not (identity or site.asked):
                 continue
-            self.passed.add(tensor)
-            place = what.layer if name is None else f"{what.layer} output {name}"
+            key = (call.layer, count, name)
+            if before is None:
+                self.passed.add(tensor, key)
+            place = call.layer if name is None else f"{call.layer} output {name}"
             if tensor.numel() == 0:
                 self.skipped.setdefault(place, "its output was empty")
             elif (why := unfit(tensor)) is not None:
                 self.skipped[place] = why
             else:
-                upper = upper_bound(what.module, what.kind)
-                tap = Tap(what.layer, call, name, what.kind, what.rectifier, frame.batch(name), upper)
-                self.observe(tap, what.module, tensor)
-        if empty and not (again and output is None):
-            self.skipped[what.layer] = "its output holds no tensor"
+                if self._passes <= 1:
+                    self.producers[key] = call.source
+                same = before.key if before is not None and before.shape == tuple(tensor.shape) else None
+                batch, upper = call.frame.batch(name), upper_bound(call.module, call.kind)
+                self.observe(
+                    Tap(call.layer, count, name, call.kind, call.rectifier, batch, call.channel, same, upper),
+                    call.module,
+                    tensor,
+                )
 
 
-@dataclass(frozen=True)
-class _Call:
-    """What gave an output."""
-
-    layer: str
-    kind: str
-    rectifier: bool
-    module: nn.Module | None
-
-
-def unfit(tensor: Tensor) -> str | None:
-    """Why a tensor cannot be measured, or None."""
-    if tensor.is_nested:
-        return "its output is a nested tensor"
-    if tensor.is_quantized:
-        return "its output is a quantized tensor"
-    if tensor.layout != torch.strided:
-        return "its output is a sparse tensor"
-    if not tensor.is_floating_point():
-        return f"its output is not floating point ({str(tensor.dtype).removeprefix('torch.')})"
-    return None
-
-
-def _computing_weights(model: nn.Module) -> set[int]:
-    """The modules that compute parameters (weight norm, spectral norm): what they give is no activation."""
-    found: set[int] = set()
-    for module in model.modules():
-        if parametrize.is_parametrized(module):
-            found |= {id(inner) for inner in module.parametrizations.modules()}  # type: ignore[union-attr]
-    return found
-
-
-class _Functional(TorchFunctionMode):
-    """Sees activation functions as they are called."""
+class _Functions(TorchFunctionMode):
+    """Sees torch functions as they are called. What a function calls inside is not seen."""
 
     def __init__(self, taps: Taps) -> None:
         super().__init__()
@@ -305,26 +331,39 @@ class _Functional(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
+        taps = self._taps
+        site = taps._frames[-1].site if taps._frames else None  # noqa: SLF001 - one thing in two classes
+        if site is None or site.silent:
+            return func(*args, **given)
+        rule, flow = RULES.get(func), taps.flow
+        writing = writes(func, given) or written_by_position(rule, args)
+        if writing:
+            taps.settle()
+        call = None
+        if rule is not None and not (site.quiet or site.picker):
+            call = self._tap(rule, args, given)
         output = func(*args, **given)
-        if writes(func, given):
-            for tensor in (*args[:1], given.get("input"), given.get("out")):
-                self._taps.passed.written(tensor)
-        name = FUNCTIONS.get(func)
-        if name is not None:
-            self._taps.function(name, _rectifies(name, args, given), output)
+        several = isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor)
+        if several or writing or isinstance(output, Tensor):
+            derived = func not in MAKERS and any(tensor in flow for tensor in given_tensors(args, given))
+            if writing:
+                for tensor in (*args[:1], given.get("input"), given.get("out")):
+                    taps.passed.written(tensor)
+                    if derived and isinstance(tensor, Tensor):
+                        flow.filled(tensor)
+            flow.note(output, derived=derived)
+            if call is not None and (rule.anywhere or several or flow.step(output)):
+                taps.gave(call, output)
         return output
 
-
-def writes(function: Any, given: Mapping[str, Any]) -> bool:
-    """Whether a call may change its first argument, or its `out`, in place."""
-    if given and ("out" in given or given.get("inplace")):
-        return True
-    name = getattr(function, "__name__", "")
-    return name in WRITING or (name.endswith("_") and not name.endswith("__"))
-
-
-def _rectifies(name: str, args: tuple[Any, ...], given: Mapping[str, Any]) -> bool:
-    if name == "hardtanh":
-        least = given.get("min_val", args[1] if len(args) > 1 else None)
-        return isinstance(least, (int, float)) and least == 0
-    return name in RECTIFIER_FUNCTIONS
+    def _tap(self, rule: Rule, args: tuple[Any, ...], given: Mapping[str, Any]) -> _Call | None:
+        """Decide before the call whether it gives a tap: afterwards its operands may be overwritten."""
+        taps = self._taps
+        if rule.only_rectifier and not (rule.rectifies and rule.rectifies(args, given)):
+            return None
+        operands = list(given_tensors(args, given))
+        count = taps.flow.count(operands)
+        if count < rule.needs or (rule.needs > 1 and not any(tensor in taps.passed for tensor in operands)):
+            return None
+        traced = taps._passes <= 1 and (rule.needs == 1)  # noqa: SLF001
+        return taps.function(rule, args, given, taps.source(operands) if traced else None)

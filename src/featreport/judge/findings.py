@@ -147,6 +147,28 @@ def lacking(load: Load) -> list[str]:
     return [name for name in load.missing if not name.endswith("num_batches_tracked")]
 
 
+def _faithful(run: Run) -> Iterator[Finding]:
+    proof = run.faithfulness
+    if proof is None:
+        return
+    where = Target(run.id)
+    if proof.output_identical is False:
+        outputs = formats.shorten(", ".join(proof.differs[:3]), 80)
+        text = f"Watching changed what the network gave (first batch: {outputs}): these numbers are in doubt."
+        yield Finding("warn", text, where, 1)
+    if proof.repeats is False:
+        text = "The network does not repeat itself: two plain forward passes of the same images differ."
+        yield Finding("warn", text, where, 4)
+    if not proof.state_unchanged:
+        count = len(proof.changed)
+        first = formats.shorten(proof.changed[0]) if proof.changed else ""
+        text = f"The forward pass changed {formats.plural(count, 'tensor')} of the network, in eval mode: {first}."
+        yield Finding("warn", text, where, 3, count)
+    if proof.hooks_left:
+        text = f"{formats.plural(proof.hooks_left, 'hook')} more on the network after the run than before."
+        yield Finding("warn", text, where, 3, proof.hooks_left)
+
+
 def _training(run: Run) -> Iterator[Finding]:
     load = run.load
     if load is None:
@@ -205,6 +227,7 @@ _RULES: tuple[Callable[[Run], Iterator[Finding]], ...] = (
     _dead_layers,
     _dead_channels,
     _load,
+    _faithful,
     _training,
     _dead_filters,
     _images,

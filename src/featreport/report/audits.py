@@ -11,7 +11,7 @@ from featreport.report.drawings import thumbnail
 from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
-from featreport.results.schema import Load, Results, Run, weights_alone
+from featreport.results.schema import Faithfulness, Load, Results, Run, weights_alone
 
 
 def load(shown: Load | None, anchor: str) -> LoadAudit | None:
@@ -124,6 +124,8 @@ def facts(run: Run) -> tuple[Fact, ...]:
     found.append(Fact("Precision", run.precision))
     if run.batch_size is not None:
         found.append(Fact("Batch size", formats.integer(run.batch_size)))
+    if run.faithfulness is not None:
+        found.append(Fact("Faithfulness", faithfulness(run.faithfulness)))
     if run.status == "ok" and run.images.count > 1:
         rate = formats.rate_bound(run.images.count)
         bound = f"a silent channel fires on fewer than {rate} of images (95{formats.NBSP}% confidence)"
@@ -131,6 +133,20 @@ def facts(run: Run) -> tuple[Fact, ...]:
     if run.summary is not None and run.summary.dead_fraction_macro is not None:
         found.append(Fact("Mean over layers", f"{formats.percent(run.summary.dead_fraction_macro)} silent"))
     return tuple(found)
+
+
+def faithfulness(proof: Faithfulness) -> str:
+    """Return what was proved of the measuring itself, in a line."""
+    images = formats.plural(proof.compared_images, "image")
+    output = {
+        True: f"output of the first {images} bit for bit as without hooks",
+        False: f"output of the first {images} differs from the one without hooks",
+        None: "two plain forward passes differ" if proof.repeats is False else "no output to compare",
+    }[proof.output_identical]
+    state = "unchanged" if proof.state_unchanged else f"changed ({formats.integer(len(proof.changed))})"
+    hooks = "no hook left" if not proof.hooks_left else f"{formats.plural(proof.hooks_left, 'hook')} left"
+    off = f"; switched off: {', '.join(proof.switched_off)}" if proof.switched_off else ""
+    return f"{output}; parameters and buffers {state}; {hooks}{off}"
 
 
 def method(results: Results) -> Method:

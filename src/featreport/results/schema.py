@@ -203,6 +203,22 @@ class Kernels(Frozen):
     limit: Number
 
 
+class Faithfulness(Frozen):
+    """What was proved of the measuring itself, on the first batch and over the whole run."""
+
+    output_identical: (
+        bool | None
+    )  # bit for bit, NaN equal to NaN; None: nothing to compare, or it never repeats
+    repeats: bool | None = None  # whether two plain forwards agree; asked only where the watched one differs
+    differs: list[str] = Field(default_factory=list)  # outputs that were not the same
+    state_unchanged: bool  # every parameter and buffer, by a digest before and after
+    changed: list[str] = Field(default_factory=list)  # those that were not
+    hooks_left: int
+    flags_changed: int = 0  # modules whose training flag the network changed; they were set back
+    switched_off: list[str] = Field(default_factory=list)  # fast paths of this network
+    compared_images: int
+
+
 class Run(Frozen):
     """One checkpoint of one model over its images."""
 
@@ -219,6 +235,7 @@ class Run(Frozen):
     precision: str
     batch_size: int | None = None
     notes: list[str] = Field(default_factory=list)
+    faithfulness: Faithfulness | None = None  # None: an older result, or no network was run
     parameters: int | None = None
     summary: Summary | None = None
     activations: list[Activation] = Field(default_factory=list)
