@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +51,7 @@ class Proofs:
 
     model: nn.Module
     producers: Producers
+    rectifiers: Set[Key]
     dead: float
     _modules: dict[str, nn.Module] = field(init=False)
     _filters: dict[str, tuple[Array, Array] | None] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Proofs:
         """Return the tap with the cause of each of its dead channels."""
         if not tap.dead:
             return tap
-        chain = self._chain((tap.layer, tap.call, tap.output), tap.rectifier)
+        chain = self._chain(_key(tap))
         causes = [self._cause(chain, channel, tap.channels) for channel in tap.dead]
         return tap.model_copy(
             update={
@@ -75,8 +76,8 @@ class Proofs:
             }
         )
 
-    def _chain(self, key: Key, rectifier: bool) -> _Chain:
-        chain = _Chain(rectified=rectifier)
+    def _chain(self, key: Key) -> _Chain:
+        chain = _Chain()
         place: Key | None = key
         for _ in range(MOST_STEPS):
             if place is None:
@@ -87,7 +88,9 @@ class Proofs:
                 break
             if module is not None and _is_norm(module) and chain.norm is None:
                 chain.norm = (place[0], module)
-            elif not (place == key and rectifier) and not isinstance(module, PASSING):
+            elif place in self.rectifiers and chain.norm is None:
+                chain.rectified = True
+            elif not isinstance(module, PASSING):
                 break
             place = self.producers.get(place)
         return chain
@@ -141,6 +144,10 @@ class Proofs:
         return None
 
 
+def _key(tap: Activation) -> Key:
+    return tap.layer, tap.call, tap.output
+
+
 def _is_norm(module: nn.Module) -> bool:
     """Whether a module scales by running statistics: BatchNorm, and torchvision's frozen one."""
     return getattr(module, "running_var", None) is not None and getattr(module, "weight", None) is not None
@@ -187,5 +194,5 @@ def explain_deaths(
         producers: which tap gave each tap's input, where it was one alone.
         dead: the threshold of death.
     """
-    proofs = Proofs(model, producers, dead)
+    proofs = Proofs(model, producers, {_key(tap) for tap in taps if tap.rectifier}, dead)
     return [proofs.explain(tap) for tap in taps]
