@@ -17,6 +17,7 @@ from featreport.checkpoints.loading import Loaded
 from featreport.collect.activations import ActivationCollector
 from featreport.collect.device import auto_batch, describe, out_of_memory
 from featreport.collect.guard import MESSAGE, raised, refuse_empty, watched
+from featreport.collect.norms import measure_norms, norms_of_tensors
 from featreport.collect.pictures import Gallery, make_gallery
 from featreport.collect.summary import summarise
 from featreport.collect.taps import ROOT, Tap, Taps
@@ -61,7 +62,9 @@ class _Job:
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.plan.dead, self.plan.near_zero, images=len(self.run.images))
+        return Settings(
+            self.plan.dead, self.plan.near_zero, images=len(self.run.images), alpha=self.plan.alpha
+        )
 
 
 @dataclass
@@ -158,7 +161,7 @@ def _blank(job: _Job) -> Run:
 def _weights_alone(job: _Job) -> Outcome:
     """Measure the tensors of a file whose architecture is not at hand."""
     found = load_alone(job.run.checkpoint, job.run.source)
-    weights, buffers = measure_tensors(found.tensors, job.settings)
+    weights, buffers = measure_tensors(found.tensors, job.settings, job.device)
     why = "no architecture was given (source: none)"
     if found.audit.format in PROGRAMS:
         why = (
@@ -172,6 +175,7 @@ def _weights_alone(job: _Job) -> Outcome:
             "summary": summarise([], weights),
             "weights": weights,
             "buffers": buffers,
+            "norms": norms_of_tensors(found.tensors),
             "unmeasured": [Unmeasured(layer="activations", reason=why)],
         }
     )
@@ -180,8 +184,9 @@ def _weights_alone(job: _Job) -> Outcome:
 
 def _measure(job: _Job, model: nn.Module, loaded: Loaded) -> Outcome:
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    weights = measure_weights(model, job.settings, loaded.stored)
+    weights = measure_weights(model, job.settings, loaded.stored, job.device)
     buffers = measure_buffers(model, loaded.stored)
+    norms = measure_norms(model, loaded.stored)
     notes: list[str] = []
     done = _all_images(job, model, notes)
     activations, shown = done.collector.value()
@@ -201,6 +206,7 @@ def _measure(job: _Job, model: nn.Module, loaded: Loaded) -> Outcome:
             "activations": activations,
             "weights": weights,
             "buffers": buffers,
+            "norms": norms,
             "unmeasured": _unmeasured(model, done),
             "maps": gallery.maps,
             "kernels": gallery.kernels,
