@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from featreport.statistics.weights.base import Subject, WeightStatistic, register
+from featreport.statistics.weights.gram import one_thread
 
 LEAST = 50  # eigenvalues that are not zero
 TAIL = 10  # eigenvalues the tail must hold
@@ -47,7 +48,8 @@ class Alpha(WeightStatistic):
         if not LEAST <= min(subject.shape) <= MOST:
             subject.reasons["alpha"] = f"the smaller side of the matrix is not within {LEAST} and {MOST:,}"
             return nothing
-        values = _eigenvalues(subject)
+        with one_thread():
+            values = _eigenvalues(subject)
         if values.size < LEAST:
             subject.reasons["alpha"] = f"fewer than {LEAST} eigenvalues are not zero"
             return nothing

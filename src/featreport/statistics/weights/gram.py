@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
 BLOCK = 1 << 22  # elements of a block that is copied: 16 MiB of float32
 SAFE = (1e-15, 1e15)  # rows of these norms are divided in float32, others in float64
+LARGE = 1 << 27  # multiplications from which on a product is shared among threads
 
 
 def cosines(rows: Tensor, norms: Tensor, device: torch.device) -> Tensor:
@@ -22,7 +26,7 @@ def cosines(rows: Tensor, norms: Tensor, device: torch.device) -> Tensor:
     for start in range(0, width, step):
         block = rows[:, start : start + step].to(device)
         block = block / lengths if quick else (block.double() / lengths).float()
-        total.addmm_(block, block.T)
+        _add(total, block, block.T)
     return total
 
 
@@ -33,5 +37,25 @@ def columns(rows: Tensor, scale: float, device: torch.device) -> Tensor:
     step = max(64, BLOCK // max(1, width))
     for start in range(0, count, step):
         block = (rows[start : start + step].to(device).double() / scale).float()
-        total.addmm_(block.T, block)
+        _add(total, block.T, block)
     return total
+
+
+def _add(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add a product. Threads share the elements of a large one; of a small one they would share its sums."""
+    if total.numel() * left.shape[1] >= LARGE:
+        total.addmm_(left, right)
+        return
+    with one_thread():
+        total.addmm_(left, right)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: then no last bit depends on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -16,6 +16,7 @@ ALIKE = 0.95
 DOUBT = 1e-4  # nearer to the threshold than this a float32 cosine is taken again in float64
 BLOCK = 1 << 22  # cosines looked at, or weights multiplied, at a time
 SHOWN = 5
+MOST = 4096  # pairs that are compared in float64 to find the nearest
 
 
 @register
@@ -64,7 +65,9 @@ def _alike(angles: Tensor, rows: Tensor, norms: NDArray[np.float64]) -> tuple[in
     found, best = 0, np.empty((0, 3))
     step = max(1, BLOCK // max(1, count))
     for start in range(0, count, step):
-        block = angles[start : start + step, start:].abs().triu_(1)  # what lies before was seen from the other side
+        block = (
+            angles[start : start + step, start:].abs().triu_(1)
+        )  # what lies before was seen from the other side
         if not bool(block.amax() > ALIKE - DOUBT):
             continue
         one, other = torch.nonzero(block > ALIKE - DOUBT, as_tuple=True)
@@ -75,7 +78,9 @@ def _alike(angles: Tensor, rows: Tensor, norms: NDArray[np.float64]) -> tuple[in
             found += int((np.abs(exact) > ALIKE).sum()) - exact.size
         found += one.numel()
         sure = angles[one, other].abs()
-        top = torch.sort(sure, descending=True, stable=True).indices[: 4 * SHOWN]
+        order = torch.sort(sure, descending=True, stable=True)
+        least = order.values[min(SHOWN, sure.numel()) - 1] - DOUBT
+        top = order.indices[: int((order.values >= least).sum().clamp(max=MOST))]
         cosine = _exact(rows, norms, one[top], other[top])
         seen = np.stack([one[top].cpu().numpy(), other[top].cpu().numpy(), cosine], 1)
         best = np.concatenate([best, seen[np.abs(cosine) > ALIKE]])

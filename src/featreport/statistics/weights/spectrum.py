@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,17 @@ from torch import Tensor
 
 from featreport.statistics.base import number
 from featreport.statistics.weights.base import MOST_ROWS, Subject, WeightStatistic, register
-from featreport.statistics.weights.gram import columns
+from featreport.statistics.weights.gram import columns, one_thread
 
 SMALL = 96  # up to here the whole spectrum is taken
-STEPS = 400
-CLOSE = 2e-6  # residual of the leading eigenvector; the norm it gives is off by its square over the gap
+TOGETHER = 4  # vectors
+STEPS = 100  # at most, of so many vectors each
+FIRST = 24  # vectors before convergence is looked at
+CLOSE = 2e-6  # residual of the leading eigenvector: what it costs σ₁ is its square over the gap
 BLOCK = 1 << 20  # elements that are copied to float64 at a time
+
+
+Apply = Callable[[Tensor], Tensor]
 
 
 @register
@@ -69,61 +75,60 @@ def spectral_norm(subject: Subject) -> float:
         angles = subject.cosines
         if angles is None:
             raise ValueError("a matrix with fewer rows than columns has its cosines")
-        lengths = torch.from_numpy(norms / scale).to(device)
-        vector = leading(lambda v: lengths * (angles @ (lengths * v).float()).double(), rows, device)
-        return scale * _image(subject.rows, vector, scale, across=True)
-    gram = columns(subject.rows, scale, device)
-    vector = leading(lambda v: (gram @ v.float()).double(), width, device)
-    return scale * _image(subject.rows, vector, scale, across=False)
+        lengths = torch.from_numpy(norms / scale).to(device)[:, None]
+        apply: Apply = lambda v: lengths * (angles @ (lengths * v).float()).double()  # noqa: E731 - or the next
+    else:
+        gram = columns(subject.rows, scale, device)
+        apply = lambda v: (gram @ v.float()).double()  # noqa: E731
+    with one_thread():
+        vectors = leading(apply, min(rows, width), device)
+        return scale * _image(subject.rows, vectors, scale, across=rows <= width)
 
 
-def leading(apply: Callable[[Tensor], Tensor], size: int, device: torch.device) -> Tensor:
-    """Return the leading eigenvector `[size]` of a symmetric, positive matrix, in float64.
+def leading(apply: Apply, size: int, device: torch.device) -> Tensor:
+    """Return leading eigenvectors `[size, few]` of a symmetric, positive matrix, in float64.
 
-    Lanczos with full reorthogonalisation from a fixed start; small matrices are taken whole.
+    Block Lanczos with full reorthogonalisation from a fixed start: several vectors at a time, because one alone does
+    not tell near-equal eigenvalues apart. Small matrices are taken whole.
     """
     if size <= SMALL:
-        matrix = (
-            torch.stack([apply(row) for row in torch.eye(size, dtype=torch.float64, device=device)])
-            .cpu()
-            .numpy()
-        )
-        return torch.from_numpy(np.linalg.eigh((matrix + matrix.T) / 2)[1][:, -1].copy()).to(device)
-    start = torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(device)
-    steps = min(size, STEPS)
-    basis = torch.zeros((steps, size), dtype=torch.float64, device=device)
-    diagonal, beside = np.zeros(steps), np.zeros(steps)
-    vector, check = start / start.norm(), 16
-    best = np.ones(1)
-    for step in range(steps):
-        basis[step] = vector
-        image = apply(vector)
-        diagonal[step] = float(vector @ image)
-        known = basis[: step + 1]
-        for _ in range(2):
-            image = image - known.T @ (known @ image)
-        beside[step] = length = float(image.norm())
-        done = step + 1 == steps or length <= CLOSE**2 * diagonal[: step + 1].max()
-        if step + 1 >= check or done:
-            check = step + 1 + max(8, step // 4)
-            small = np.diag(diagonal[: step + 1]) + np.diag(beside[:step], 1) + np.diag(beside[:step], -1)
-            values, vectors = np.linalg.eigh(small)
-            best = vectors[:, -1]
-            if done or length * abs(best[-1]) <= CLOSE * values[-1]:
+        matrix = apply(torch.eye(size, dtype=torch.float64, device=device)).cpu()
+        whole: Tensor = torch.linalg.eigh((matrix + matrix.T) / 2).eigenvectors
+        return whole[:, -TOGETHER:].to(device)
+    start = torch.randn((size, TOGETHER), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    block = torch.linalg.qr(start.to(device)).Q
+    most = min(size // TOGETHER, STEPS) * TOGETHER
+    basis = torch.zeros((size, most), dtype=torch.float64, device=device)
+    images = torch.zeros_like(basis)
+    check = FIRST
+    for end in range(TOGETHER, most + 1, TOGETHER):
+        basis[:, end - TOGETHER : end] = block
+        images[:, end - TOGETHER : end] = image = apply(block)
+        known = basis[:, :end]
+        if end >= check or end == most:
+            check = end + max(FIRST, end // 4)
+            small = (known.T @ images[:, :end]).cpu()
+            values, vectors = torch.linalg.eigh((small + small.T) / 2)
+            best = vectors[:, -TOGETHER:].to(device)
+            residual = images[:, :end] @ best[:, -1] - values[-1].to(device) * (known @ best[:, -1])
+            if end == most or float(residual.norm()) <= CLOSE * float(values[-1]):
                 break
-        vector = image / length
-    found = torch.from_numpy(best.copy()).to(device) @ basis[: best.size]
-    unit: Tensor = found / found.norm()
-    return unit
+        for _ in range(2):
+            image = image - known @ (known.T @ image)
+        block = torch.linalg.qr(image).Q
+    found: Tensor = torch.linalg.qr(known @ best).Q
+    return found
 
 
-def _image(rows: Tensor, vector: Tensor, scale: float, *, across: bool) -> float:
-    """Return ‖Wᵀu‖ / scale (`across`) or ‖Wu‖ / scale in float64, in blocks."""
+def _image(rows: Tensor, vectors: Tensor, scale: float, *, across: bool) -> float:
+    """Return the greatest ‖Wᵀu‖ / scale (`across`) or ‖Wu‖ / scale of unit vectors among these, in float64."""
     axis = 1 if across else 0
     step = max(1, BLOCK // max(1, rows.shape[1 - axis]))
-    square = 0.0
+    total = torch.zeros((vectors.shape[1],) * 2, dtype=torch.float64, device=vectors.device)
     for start in range(0, rows.shape[axis], step):
-        block = rows.narrow(axis, start, min(step, rows.shape[axis] - start)).to(vector.device).double()
-        part = (vector @ block if across else block @ vector) / scale
-        square += float(part @ part)
-    return float(np.sqrt(square))
+        block = (
+            rows.narrow(axis, start, min(step, rows.shape[axis] - start)).to(vectors.device).double() / scale
+        )
+        part = block.T @ vectors if across else block @ vectors
+        total += part.T @ part
+    return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(total.cpu())[-1])))

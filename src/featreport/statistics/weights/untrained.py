@@ -18,7 +18,7 @@ SMALLEST = 20_000  # elements: a Gaussian's std is then known to 0.5 %, and 2 % 
 STD = 0.02
 ERRORS = 5.0  # standard errors that mean and kurtosis may be off
 DISTANCE = 1.95  # / √n: Kolmogorov-Smirnov at 0.1 %
-FIXED = (0.01, 0.02, 0.1)  # of torchvision's and timm's networks
+FIXED = (0.001, 0.01, 0.02, 0.1)  # of torchvision's and timm's networks
 
 Form = Literal["normal", "uniform"]
 KURTOSIS: dict[Form, tuple[float, float]] = {
@@ -59,7 +59,10 @@ class AtInitialisation(WeightStatistic):
         if numbers.count < SMALLEST:
             subject.reasons["looks_untrained"] = f"fewer than {SMALLEST:,} elements"
             return nothing
-        if numbers.nonfinite or not numbers.std or not numbers.mean:
+        if numbers.low == numbers.high:
+            subject.reasons["looks_untrained"] = "its values are all the same"
+            return nothing
+        if numbers.nonfinite or numbers.std is None or numbers.mean is None:
             return nothing | {"looks_untrained": False}
         error = ERRORS * numbers.std / math.sqrt(numbers.count)
         near = [one for one in candidates(subject) if abs(numbers.std / one.std - 1) <= STD]
