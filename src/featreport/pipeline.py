@@ -145,7 +145,7 @@ def gather(plan: Plan, runs: list[Run], pictures: dict[str, str]) -> Results:
         ),
         thresholds=Thresholds(dead=plan.dead, near_zero=plan.near_zero),
         max_bytes=plan.max_bytes,
-        definitions=definitions(Settings(plan.dead, plan.near_zero)),
+        definitions=definitions(Settings(plan.dead, plan.near_zero, alpha=plan.alpha)),
         runs=runs,
         pictures=pictures,
     )

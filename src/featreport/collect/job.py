@@ -29,7 +29,8 @@ class Job:
     @property
     def settings(self) -> Settings:
         """The thresholds."""
-        return Settings(self.plan.dead, self.plan.near_zero, images=len(self.run.images))
+        plan = self.plan
+        return Settings(plan.dead, plan.near_zero, images=len(self.run.images), alpha=plan.alpha)
 
     @property
     def seed(self) -> int:

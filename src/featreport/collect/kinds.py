@@ -28,6 +28,16 @@ def of_parameter(module: nn.Module, name: str, tensor: Tensor) -> Kind:
     return "weight" if tensor.ndim > 1 and (isinstance(module, LAYERS) or "weight" in name) else "other"
 
 
+def is_norm(module: nn.Module, held: Mapping[str, object]) -> bool:
+    """Say whether a module that holds these tensors is a norm: it has running statistics, or a scale as norms have."""
+    if isinstance(held.get("running_var"), Tensor):
+        return True
+    scale = held.get("weight")
+    return isinstance(scale, Tensor) and (
+        isinstance(module, NORMS) or (scale.ndim == 1 and "norm" in type(module).__name__.lower())
+    )
+
+
 def of_name(name: str, shapes: Mapping[str, Sequence[int]]) -> Kind:
     """Return the kind of a tensor of which only name and shape are known, and those of its neighbours.
 

@@ -18,6 +18,7 @@ from featreport.collect.feeding import takes_list
 from featreport.collect.forward import all_images
 from featreport.collect.guard import MESSAGE, raised, refuse_empty, watched
 from featreport.collect.job import ImagesDone, Job
+from featreport.collect.norms import measure_norms, norms_of_tensors
 from featreport.collect.pictures import Gallery, make_gallery
 from featreport.collect.session import Session
 from featreport.collect.summary import summarise
@@ -127,7 +128,7 @@ def _weights_alone(job: Job) -> Outcome:
     """Measure the tensors of a file whose architecture is not at hand."""
     found = load_alone(job.run.checkpoint, job.run.source, job.session.opened(job.run))
     job.session.read_next(job.run)
-    weights, buffers = measure_tensors(found.tensors, job.settings)
+    weights, buffers = measure_tensors(found.tensors, job.settings, job.device)
     why = "no architecture was given (source: none)"
     if found.audit.format in PROGRAMS:
         why = (
@@ -141,6 +142,7 @@ def _weights_alone(job: Job) -> Outcome:
             "summary": summarise([], weights),
             "weights": weights,
             "buffers": buffers,
+            "norms": norms_of_tensors(found.tensors),
             "unmeasured": [Unmeasured(layer="activations", reason=why)],
         }
     )
@@ -149,8 +151,9 @@ def _weights_alone(job: Job) -> Outcome:
 
 def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    weights = measure_weights(model, job.settings, loaded.stored)
+    weights = measure_weights(model, job.settings, loaded.stored, job.device)
     buffers = measure_buffers(model, loaded.stored)
+    norms = measure_norms(model, loaded.stored)
     notes: list[str] = []
     done = all_images(job, model, notes)
     taps, shown = done.collector.value()
@@ -172,6 +175,7 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
             "activations": activations,
             "weights": weights,
             "buffers": buffers,
+            "norms": norms,
             "unmeasured": list_unmeasured(model, done.taps, done.collector),
             "maps": gallery.maps,
             "kernels": gallery.kernels,

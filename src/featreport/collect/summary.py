@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from featreport.results.schema import Activation, Definition, Summary, Weight
 from featreport.statistics import Settings, all_statistics
+from featreport.statistics.weights import weight_sentences
 
 
 def summarise(activations: Sequence[Activation], weights: Sequence[Weight]) -> Summary:
@@ -40,7 +41,6 @@ def definitions(settings: Settings) -> list[Definition]:
     found = [
         Definition(metric=s.metric, label=s.label, sentence=s.sentence()) for s in all_statistics(settings)
     ]
-    near = f"{settings.near_zero:g}"
     texts = {
         ("summary.dead_fraction", "dead channels of a run"): (
             "Dead channels at rectifier outputs (ReLU, ReLU6, thresholds) of all channels there, each tap once; "
@@ -50,24 +50,8 @@ def definitions(settings: Settings) -> list[Definition]:
             "On how many of the images the channel exceeds the dead threshold anywhere. No firing in N images bounds "
             "the firing rate at 1 − 0.05^(1/N) with 95 % confidence."
         ),
-        ("weights.std", "weights: mean ± std"): (
-            "Over all elements of the tensor; std with ddof = 1, none for a single element. Buffers (BN running "
-            "statistics, counters) are listed apart and are not weights."
-        ),
-        ("weights.near_zero_fraction", "weights near zero"): (
-            f"Share of |w| ≤ {near}; zero: exactly 0 (pruned). A run's share is over its conv and linear weights; "
-            "biases, norms and embeddings are apart."
-        ),
-        ("weights.relative_near_zero_fraction", "weights near zero for their tensor"): (
-            "Share of |w| ≤ 0.01 · std of the tensor; a Gaussian has 0.8 %."
-        ),
-        ("weights.dead", "dead filters"): (
-            f"Output channels of a conv, transposed-conv or linear weight with max |w| ≤ {near}. Without an "
-            "architecture (source: none) the first axis is taken for them, which a transposed convolution's is not."
-        ),
-        (
-            "weights.histogram",
-            "weight histogram",
-        ): "50 equal bins from the least to the greatest finite value.",
     }
-    return found + [Definition(metric=m, label=label, sentence=text) for (m, label), text in texts.items()]
+    found += [Definition(metric=m, label=label, sentence=text) for (m, label), text in texts.items()]
+    return found + [
+        Definition(metric=s.metric, label=s.label, sentence=s.sentence()) for s in weight_sentences(settings)
+    ]

@@ -34,6 +34,7 @@ models:
 statistics:
   dead: 0.0                          # a channel is dead when no activation exceeds this
   near_zero: 0.001
+  # alpha: true                      # also the heuristic exponent of weight spectra (slow)
 report: {max_bytes: 15MB, channels: 12, images: 4}
 """
 

@@ -168,6 +168,9 @@ class Statistics(Section):
     near_zero: v.NotNegative = Field(
         0.001, description="A value is near zero when its magnitude is below this."
     )
+    alpha: v.YesNo = Field(
+        False, description="Fit a power law to the spectrum of every weight: a heuristic, and slow."
+    )
 
 
 class Compare(Section):

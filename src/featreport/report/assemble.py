@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from featreport.judge import Finding, Target, judge
 from featreport.judge.verdict import RunVerdict
-from featreport.report import audits, charts, drawings, overview, rows
+from featreport.report import audits, charts, drawings, overview, rows, tensors
 from featreport.report.anchors import Anchors
 from featreport.report.detail import script_safe
 from featreport.report.page import Failure, FindingLine, Page, RunPage
@@ -75,7 +75,7 @@ def _run(
 ) -> RunPage:
     """Return the section of `run`, and note in `places` where its rows stand."""
     taps = rows.taps(run, anchor, anchors)
-    groups = rows.weights(run, anchor, anchors)
+    groups = tensors.weights(run, anchor, anchors)
     load = audits.load(run.load, anchors.take(anchor, "load"))
     images = audits.images(run, anchors.take(anchor, "images"), shelf)
     unmeasured_anchor, unmeasured = audits.unmeasured(run, anchor, anchors)
@@ -109,6 +109,7 @@ def _run(
         other_maps=tuple(figure for figure in maps if figure.rectifier != split),
         kernels=drawings.kernels(run.kernels, shelf),
         groups=groups,
+        norms=tensors.norms(run),
         buffers=rows.buffers(run),
         load=load,
         images=images,

@@ -72,6 +72,10 @@ class WeightRow:
     dead: Channels | None
     spark: Spark | None
     numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, relative near-zero, non-finite
+    matrix: tuple[
+        Channels, ...
+    ] = ()  # spectral norm, stable rank, redundant, 2:4, and alpha where it is asked for
+    untrained: Cell | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,32 @@ class WeightGroup:
     title: str
     caption: str
     rows: tuple[WeightRow, ...]
+    columns: int = 0  # how many cells tell of a matrix, in this group
+
+    @property
+    def matrices(self) -> bool:
+        """Whether any of them is one."""
+        return self.columns > 0
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the exponent of the spectrum is among them."""
+        return self.columns > 4  # noqa: PLR2004 - spectral norm, stable rank, redundant, 2:4
+
+
+@dataclass(frozen=True)
+class NormRow:
+    """One norm."""
+
+    layer: Name
+    module: str
+    channels: str
+    flagged: bool
+    small: Channels
+    numbers: tuple[Cell, ...]  # effective scale: least, median, greatest
+    still: Channels
+    untouched: Cell
+    counter: Cell
 
 
 @dataclass(frozen=True)

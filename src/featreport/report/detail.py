@@ -9,11 +9,11 @@ from functools import partial
 from typing import TypeVar
 
 from featreport.report import formats
-from featreport.report.cells import BufferRow, Cell, TapRow, WeightRow
+from featreport.report.cells import BufferRow, Cell, NormRow, TapRow, WeightRow
 from featreport.report.page import FindingLine, Page, RunPage
 from featreport.results.schema import FORMAT, VERSION
 
-Row = TypeVar("Row", TapRow, WeightRow, BufferRow)
+Row = TypeVar("Row", TapRow, WeightRow, BufferRow, NormRow)
 MANY, FEW = 24, 6  # rows without a finding that each table keeps
 
 
@@ -102,7 +102,8 @@ def _fewer(run: RunPage, most: int, moved: dict[str, str], *, flagged: bool) -> 
     taps = _telling(run.taps, most, flagged=flagged)
     groups = tuple(replace(group, rows=_telling(group.rows, most, flagged=flagged)) for group in run.groups)
     buffers = _telling(run.buffers, most, flagged=flagged)
-    less = replace(run, taps=taps, groups=groups, buffers=buffers)
+    norms = _telling(run.norms, most, flagged=flagged)
+    less = replace(run, taps=taps, groups=groups, buffers=buffers, norms=norms)
     moved |= {f"#{anchor}": f"#{run.anchor}" for anchor in _anchors(run) - _anchors(less)}
     return less
 
@@ -118,13 +119,13 @@ def _telling(rows: tuple[Row, ...], most: int, *, flagged: bool) -> tuple[Row, .
     return tuple(rows[place] for place in sorted(ranked[: sure + most]))
 
 
-def _flagged(row: TapRow | WeightRow | BufferRow) -> bool:
+def _flagged(row: TapRow | WeightRow | BufferRow | NormRow) -> bool:
     if isinstance(row, BufferRow):
         return _value(row.numbers, "nonfinite") > 0
     return row.flagged
 
 
-def _near_zero(row: TapRow | WeightRow | BufferRow) -> float:
+def _near_zero(row: TapRow | WeightRow | BufferRow | NormRow) -> float:
     return _value(row.numbers, "near_zero_fraction")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from featreport.figures.depth import Chart
 from featreport.judge.findings import Level
-from featreport.report.cells import BufferRow, Cell, Name, TapRow, WeightGroup
+from featreport.report.cells import BufferRow, Cell, Name, NormRow, TapRow, WeightGroup
 from featreport.report.drawn import KernelFigure, MapFigure, Picture, Placed
 
 
@@ -102,6 +102,7 @@ class RunPage:
     other_maps: tuple[MapFigure, ...]
     kernels: KernelFigure | None
     groups: tuple[WeightGroup, ...]
+    norms: tuple[NormRow, ...]
     buffers: tuple[BufferRow, ...]
     load: LoadAudit | None
     images: ImageList

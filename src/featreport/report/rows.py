@@ -1,4 +1,4 @@
-"""Rows of the tables of a run: taps, parameter tensors, buffers."""
+"""Rows of the tables of a run: taps and buffers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,10 @@ from collections.abc import Sequence
 from featreport.figures.cells import bar, spark
 from featreport.report import formats
 from featreport.report.anchors import Anchors
-from featreport.report.cells import BufferRow, Cell, Channels, Name, TapRow, WeightGroup, WeightRow
+from featreport.report.cells import BufferRow, Cell, Channels, Name, TapRow
 from featreport.results.schema import Activation, Buffer, Run, Weight
 
-_MOMENTS = ("mean", "std", "min", "max")
-_GROUPS = (
-    (
-        "Weights",
-        ("weight",),
-        "Weights of convolutions and linear layers: the near-zero headline counts these.",
-    ),
-    ("Biases, norms, embeddings", ("bias", "norm", "embedding", "other"), "Parameters outside the headline."),
-)
+MOMENTS = ("mean", "std", "min", "max")
 
 
 def name(text: str) -> Name:
@@ -40,7 +32,7 @@ def count(metric: str, value: int | None) -> Cell:
 
 def taps(run: Run, anchor: str, anchors: Anchors) -> tuple[TapRow, ...]:
     """Return the rows of the table of taps, in the order of the model."""
-    places = _places([[getattr(tap, metric) for metric in _MOMENTS] for tap in run.activations])
+    places = places_of([[getattr(tap, metric) for metric in MOMENTS] for tap in run.activations])
     return tuple(
         _tap(tap, places, anchors.take(anchor, tap.layer, tap.call, tap.output or ""))
         for tap in run.activations
@@ -51,7 +43,7 @@ def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
     dead = Cell(
         "dead_fraction",
         formats.exact(tap.dead_fraction),
-        _of(tap.dead, tap.channels),
+        of(tap.dead, tap.channels),
         formats.heat(tap.dead_fraction),
     )
     constant = Cell("constant_channels", str(len(tap.constant)), formats.integer(len(tap.constant)))
@@ -69,10 +61,10 @@ def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
         constant=Channels(constant, "", formats.ranges(tap.constant)),
         spark=spark(tap.histogram, tap.zeros, tap.count),
         numbers=(
-            *_moments(tap, places),
+            *moments(tap, places),
             share("zero_fraction", tap.zero_fraction),
             share("near_zero_fraction", tap.near_zero_fraction),
-            _nonfinite(tap),
+            nonfinite(tap),
             _fires(tap),
         ),
         measures=_measures(tap),
@@ -122,26 +114,29 @@ def _some(metric: str, found: Sequence[int] | None, note: str = "") -> Channels:
     )
 
 
-def _of(indices: Sequence[int], whole: int) -> str:
+def of(indices: Sequence[int], whole: int) -> str:
+    """Return "2 of 48" for indices of a whole; a dash for no whole."""
     return formats.part(len(indices), whole) if whole else formats.NONE
 
 
-def _moments(row: Activation | Weight | Buffer, places: Sequence[int]) -> tuple[Cell, ...]:
-    values = [(metric, getattr(row, metric)) for metric in _MOMENTS]
+def moments(row: Activation | Weight | Buffer, places: Sequence[int]) -> tuple[Cell, ...]:
+    """Return the cells of mean, std, min and max."""
+    values = [(metric, getattr(row, metric)) for metric in MOMENTS]
     return tuple(
         Cell(metric, formats.exact(value), formats.fixed(value, place))
         for (metric, value), place in zip(values, places, strict=True)
     )
 
 
-def _places(rows: Sequence[Sequence[float | None]]) -> tuple[int, ...]:
+def places_of(rows: Sequence[Sequence[float | None]]) -> tuple[int, ...]:
     """Return one number of decimals for each column."""
     if not rows:
-        return (0,) * len(_MOMENTS)
+        return (0,) * len(MOMENTS)
     return tuple(formats.decimals(column) for column in zip(*rows, strict=True))
 
 
-def _nonfinite(row: Activation | Weight) -> Cell:
+def nonfinite(row: Activation | Weight) -> Cell:
+    """Return the cell of the non-finite values, each kind counted apart."""
     parts = ((row.nan, "NaN"), (row.posinf, "+Inf"), (row.neginf, f"{formats.MINUS}Inf"))
     detail = ", ".join(f"{formats.integer(amount)} {what}" for amount, what in parts if amount)
     text = f"{formats.integer(row.nonfinite)}{f' ({detail})' if detail else ''}"
@@ -161,55 +156,16 @@ def _fires(tap: Activation) -> Cell:
     return Cell("fired_images_median", str(middle), text)
 
 
-def weights(run: Run, anchor: str, anchors: Anchors) -> tuple[WeightGroup, ...]:
-    """Return the tables of tensors: weights first, then what the headline leaves out."""
-    groups = []
-    for title, kinds, caption in _GROUPS:
-        tensors = [tensor for tensor in run.weights if tensor.kind in kinds]
-        places = _places([[getattr(tensor, metric) for metric in _MOMENTS] for tensor in tensors])
-        rows = tuple(_weight(tensor, places, anchors.take(anchor, tensor.name)) for tensor in tensors)
-        if rows:
-            groups.append(WeightGroup(title, caption, rows))
-    return tuple(groups)
-
-
-def _weight(tensor: Weight, places: Sequence[int], anchor: str) -> WeightRow:
-    dead = None
-    if tensor.channels is not None:
-        fraction = tensor.dead_fraction
-        text = _of(tensor.dead, tensor.channels)
-        cell = Cell("dead_fraction", formats.exact(fraction), text, formats.heat(fraction))
-        dead = Channels(cell, formats.percent(fraction), formats.ranges(tensor.dead))
-    return WeightRow(
-        anchor=anchor,
-        name=name(tensor.name),
-        tied=tuple(name(other) for other in tensor.tied),
-        module=tensor.module,
-        shape=formats.shape(tensor.shape),
-        dtype=tensor.dtype.removeprefix("torch."),
-        flagged=bool((tensor.dead and tensor.kind == "weight") or tensor.nonfinite),
-        dead=dead,
-        spark=spark(tensor.histogram, tensor.zeros, tensor.count),
-        numbers=(
-            *_moments(tensor, places),
-            share("zero_fraction", tensor.zero_fraction),
-            share("near_zero_fraction", tensor.near_zero_fraction),
-            share("relative_near_zero_fraction", tensor.relative_near_zero_fraction),
-            _nonfinite(tensor),
-        ),
-    )
-
-
 def buffers(run: Run) -> tuple[BufferRow, ...]:
     """Return the rows of the buffers."""
-    places = _places([[getattr(buffer, metric) for metric in _MOMENTS] for buffer in run.buffers])
+    places = places_of([[getattr(buffer, metric) for metric in MOMENTS] for buffer in run.buffers])
     return tuple(
         BufferRow(
             name=name(buffer.name),
             module=buffer.module,
             shape=formats.shape(buffer.shape),
             dtype=buffer.dtype.removeprefix("torch."),
-            numbers=(*_moments(buffer, places), count("nonfinite", buffer.nonfinite)),
+            numbers=(*moments(buffer, places), count("nonfinite", buffer.nonfinite)),
         )
         for buffer in run.buffers
     )

@@ -22,6 +22,22 @@ VERSION: Final = 1
 Stage = Literal["source", "checkpoint", "images", "forward", "statistics"]
 
 
+class DeadFilter(Frozen):
+    """A dead output channel of a weight with its evidence."""
+
+    channel: int
+    peak: Number  # max |w|
+    norm: Number  # L2
+
+
+class FilterPair(Frozen):
+    """Two filters of one weight and the cosine of the angle between them."""
+
+    one: int
+    other: int
+    cosine: Number
+
+
 class Weight(Frozen):
     """One parameter tensor (tied ones once, under their first name)."""
 
@@ -50,7 +66,47 @@ class Weight(Frozen):
     channels: int | None  # output channels; None where there is no output axis
     dead: list[int]
     dead_fraction: Number | None
+    dead_filters: list[DeadFilter] = Field(default_factory=list)  # one for each of `dead`
+    median_norm: Number | None = None  # of the L2 norms of all output channels
     histogram: Histogram
+    matrix: list[int] | None = None  # [output channels, everything else], of which the spectrum is taken
+    spectral_norm: Number | None = None
+    stable_rank: Number | None = None
+    redundant_pairs: int | None = None  # of filters with |cos| > 0.95
+    pairs: int | None = None  # of filters that are not all zero
+    redundant_fraction: Number | None = None
+    zero_filters: int | None = None
+    closest: list[FilterPair] = Field(default_factory=list)  # the nearest of the redundant pairs
+    two_four_groups: int | None = None
+    two_four: int | None = None  # groups of 4 inputs with at least 2 zeros
+    two_four_fraction: Number | None = None
+    two_four_chance: Number | None = None  # at this tensor's share of zeros, were they strewn at random
+    looks_untrained: bool | None = None
+    initialisation: str | None = None  # which one it looks like
+    kurtosis: Number | None = None  # taken where std and histogram match an initialisation's
+    alpha: Number | None = None  # power law of the spectrum's tail; only where the manifest asks for it
+    alpha_start: Number | None = None
+    alpha_distance: Number | None = None
+    alpha_tail: int | None = None
+    reasons: dict[str, str] = Field(default_factory=dict)  # why a number has no value
+
+
+class Norm(Frozen):
+    """One norm: its scale and its running statistics together; None for what it lacks."""
+
+    layer: str
+    module: str
+    channels: int
+    eps: Number | None  # None: no module tells it, and 1e-5 was taken
+    counter: int | None
+    small_scale: list[int] | None  # |γ| ≤ 1e-2
+    small_scale_fraction: Number | None
+    closed: list[int] | None  # of these, with a shift ≤ 0
+    effective_min: Number | None  # γ / √(variance + eps)
+    effective_median: Number | None
+    effective_max: Number | None
+    still: list[int] | None  # running variance ≤ eps
+    untouched: bool | None
 
 
 class Buffer(Frozen):
@@ -241,6 +297,7 @@ class Run(Frozen):
     activations: list[Activation] = Field(default_factory=list)
     weights: list[Weight] = Field(default_factory=list)
     buffers: list[Buffer] = Field(default_factory=list)
+    norms: list[Norm] = Field(default_factory=list)
     unmeasured: list[Unmeasured] = Field(default_factory=list)
     maps: list[FeatureMaps] = Field(default_factory=list)
     kernels: Kernels | None = None

@@ -29,6 +29,7 @@ class Settings:
     dead: float = 0.0
     near_zero: float = 1e-3
     images: int | None = None
+    alpha: bool = False  # whether the heuristic exponent of weight spectra is wanted
 
     def limits(self, upper: float | None = None) -> Limits:
         """Return what a reading counts against; `upper` is the layer's own bound."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from featreport.collect.slabs import UNDIVIDED, Slab, Values
+from featreport.statistics.weights.slabs import UNDIVIDED, Slab, Values
 
 BINS = 50
 # A position among the bins, computed in float32, is off by at most 3 · 2^-24 of 50: nearer to an edge than this, the

@@ -1,0 +1,61 @@
+"""Gram matrices in blocks: all cosines of rows, and the smaller of W Wᵀ and Wᵀ W."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+BLOCK = 1 << 22  # elements of a block that is copied: 16 MiB of float32
+SAFE = (1e-15, 1e15)  # rows of these norms are divided in float32, others in float64
+LARGE = 1 << 27  # multiplications from which on a product is shared among threads
+
+
+def cosines(rows: Tensor, norms: Tensor, device: torch.device) -> Tensor:
+    """Return ŵ ŵᵀ of the normalised rows of `[out, rest]` as `[out, out]` in float32; rows of zeros stay 0."""
+    count, width = rows.shape
+    total = torch.zeros((count, count), device=device)
+    step = max(64, BLOCK // max(1, count))
+    lengths = torch.where(norms > 0, norms, 1.0).to(device)
+    quick = rows.dtype == torch.float32 and bool(
+        ((norms == 0) | ((norms > SAFE[0]) & (norms < SAFE[1]))).all()
+    )
+    lengths = (lengths.float() if quick else lengths)[:, None]
+    for start in range(0, width, step):
+        block = rows[:, start : start + step].to(device)
+        block = block / lengths if quick else (block.double() / lengths).float()
+        _add(total, block, block.T)
+    return total
+
+
+def columns(rows: Tensor, scale: float, device: torch.device) -> Tensor:
+    """Return (W / scale)ᵀ (W / scale) of `[out, rest]` as `[rest, rest]` in float32."""
+    count, width = rows.shape
+    total = torch.zeros((width, width), device=device)
+    step = max(64, BLOCK // max(1, width))
+    for start in range(0, count, step):
+        block = (rows[start : start + step].to(device).double() / scale).float()
+        _add(total, block.T, block)
+    return total
+
+
+def _add(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add a product. Threads share the elements of a large one; of a small one they would share its sums."""
+    if total.numel() * left.shape[1] >= LARGE:
+        total.addmm_(left, right)
+        return
+    with one_thread():
+        total.addmm_(left, right)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: then no last bit depends on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

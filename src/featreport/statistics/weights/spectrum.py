@@ -1,0 +1,134 @@
+"""Spectral norm and stable rank."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featreport.statistics.base import number
+from featreport.statistics.weights.base import MOST_ROWS, Subject, WeightStatistic, register
+from featreport.statistics.weights.gram import columns, one_thread
+
+SMALL = 96  # up to here the whole spectrum is taken
+TOGETHER = 4  # vectors
+STEPS = 100  # at most, of so many vectors each
+FIRST = 24  # vectors before convergence is looked at
+CLOSE = 2e-6  # residual of the leading eigenvector: what it costs σ₁ is its square over the gap
+BLOCK = 1 << 20  # elements that are copied to float64 at a time
+
+
+Apply = Callable[[Tensor], Tensor]
+
+
+@register
+class Spectrum(WeightStatistic):
+    """The largest singular value, and how many directions weigh as much as it."""
+
+    metric = "weights.spectral_norm"
+    label = "spectral norm, stable rank"
+
+    def sentence(self) -> str:
+        return (
+            "σ₁, the largest singular value of the weight as a matrix [output channels, everything else], as it is "
+            "stored: a grouped convolution is [out, in / groups · k · k], a transposed one is turned so that its "
+            "output channels come first; and the stable rank ‖W‖²_F / σ₁². It is the norm of that matrix, not of the "
+            f"convolution as an operator. None where both sides exceed {MOST_ROWS:,} or a value is not finite."
+        )
+
+    def value(self, subject: Subject) -> dict[str, Any]:
+        nothing = {"matrix": None, "spectral_norm": None, "stable_rank": None}
+        if not subject.matrix or not subject.numbers.count:
+            return nothing
+        nothing["matrix"] = list(subject.shape)  # type: ignore[assignment]
+        if subject.numbers.nonfinite or not np.isfinite(subject.numbers.norms).all():
+            subject.reasons["spectral_norm"] = "it holds values that are not finite, or too large to square"
+            return nothing
+        if min(subject.shape) > MOST_ROWS:
+            subject.reasons["spectral_norm"] = f"both sides of the matrix exceed {MOST_ROWS:,}"
+            return nothing
+        largest = float(subject.numbers.norms.max())
+        whole = float(np.linalg.norm(subject.numbers.norms / largest)) if largest else 0.0
+        norm = spectral_norm(subject) if largest else 0.0
+        return nothing | {
+            "spectral_norm": number(norm),
+            "stable_rank": number((whole / (norm / largest)) ** 2) if norm else None,
+        }
+
+
+def spectral_norm(subject: Subject) -> float:
+    """Return σ₁ of a matrix: the leading vector from a float32 Gram matrix, then its image's length in float64.
+
+    The length ‖Wᵀu‖ of a unit vector u misses σ₁ by the square of u's own error only.
+    """
+    norms = subject.numbers.norms
+    rows, width = subject.shape
+    device = subject.work_device
+    scale = float(norms.max())
+    if min(rows, width) == 1:
+        return scale if rows == 1 else float(np.linalg.norm(norms / scale)) * scale
+    if rows <= width:
+        angles = subject.cosines
+        if angles is None:
+            raise ValueError("a matrix with fewer rows than columns has its cosines")
+        lengths = torch.from_numpy(norms / scale).to(device)[:, None]
+        apply: Apply = lambda v: lengths * (angles @ (lengths * v).float()).double()  # noqa: E731 - or the next
+    else:
+        gram = columns(subject.rows, scale, device)
+        apply = lambda v: (gram @ v.float()).double()  # noqa: E731
+    with one_thread():
+        vectors = leading(apply, min(rows, width), device)
+        return scale * _image(subject.rows, vectors, scale, across=rows <= width)
+
+
+def leading(apply: Apply, size: int, device: torch.device) -> Tensor:
+    """Return leading eigenvectors `[size, few]` of a symmetric, positive matrix, in float64.
+
+    Block Lanczos with full reorthogonalisation from a fixed start: several vectors at a time, because one alone does
+    not tell near-equal eigenvalues apart. Small matrices are taken whole.
+    """
+    if size <= SMALL:
+        matrix = apply(torch.eye(size, dtype=torch.float64, device=device)).cpu()
+        whole: Tensor = torch.linalg.eigh((matrix + matrix.T) / 2).eigenvectors
+        return whole[:, -TOGETHER:].to(device)
+    start = torch.randn((size, TOGETHER), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    block = torch.linalg.qr(start.to(device)).Q
+    most = min(size // TOGETHER, STEPS) * TOGETHER
+    basis = torch.zeros((size, most), dtype=torch.float64, device=device)
+    images = torch.zeros_like(basis)
+    check = FIRST
+    for end in range(TOGETHER, most + 1, TOGETHER):
+        basis[:, end - TOGETHER : end] = block
+        images[:, end - TOGETHER : end] = image = apply(block)
+        known = basis[:, :end]
+        if end >= check or end == most:
+            check = end + max(FIRST, end // 4)
+            small = (known.T @ images[:, :end]).cpu()
+            values, vectors = torch.linalg.eigh((small + small.T) / 2)
+            best = vectors[:, -TOGETHER:].to(device)
+            residual = images[:, :end] @ best[:, -1] - values[-1].to(device) * (known @ best[:, -1])
+            if end == most or float(residual.norm()) <= CLOSE * float(values[-1]):
+                break
+        for _ in range(2):
+            image = image - known @ (known.T @ image)
+        block = torch.linalg.qr(image).Q
+    found: Tensor = torch.linalg.qr(known @ best).Q
+    return found
+
+
+def _image(rows: Tensor, vectors: Tensor, scale: float, *, across: bool) -> float:
+    """Return the greatest ‖Wᵀu‖ / scale (`across`) or ‖Wu‖ / scale of unit vectors among these, in float64."""
+    axis = 1 if across else 0
+    step = max(1, BLOCK // max(1, rows.shape[1 - axis]))
+    total = torch.zeros((vectors.shape[1],) * 2, dtype=torch.float64, device=vectors.device)
+    for start in range(0, rows.shape[axis], step):
+        block = (
+            rows.narrow(axis, start, min(step, rows.shape[axis] - start)).to(vectors.device).double() / scale
+        )
+        part = block.T @ vectors if across else block @ vectors
+        total += part.T @ part
+    return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(total.cpu())[-1])))
