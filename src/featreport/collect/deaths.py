@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in eval mode
 STILL = 1e-6  # |γ| at most this scales any input away
 FAR = 100.0  # standard deviations: a normalised input does not reach further
-SILENT = 1e-3  # of eps: a running variance below it counts for nothing beside eps
+SILENT = 1.0  # of eps: a running variance up to it counts for nothing beside eps
 MOST_STEPS = 8
 
 
