@@ -42,15 +42,59 @@ SIZES = (32, 64, 96, 128, 224, 240, 256, 288, 384)
 IMAGES = 2
 SMALL = {"min_size": 64, "max_size": 96}
 TIMM = (
-    *("vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "beit_base_patch16_224", "eva02_tiny_patch14_224"),
+    *(
+        "vit_tiny_patch16_224",
+        "deit_tiny_distilled_patch16_224",
+        "beit_base_patch16_224",
+        "eva02_tiny_patch14_224",
+    ),
     *("cait_xxs24_224", "xcit_nano_12_p16_224", "levit_128s", "twins_svt_small", "pvt_v2_b0", "pit_ti_224"),
-    *("swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256", "coat_tiny", "crossvit_tiny_240", "visformer_tiny"),
+    *(
+        "swin_tiny_patch4_window7_224",
+        "swinv2_tiny_window8_256",
+        "coat_tiny",
+        "crossvit_tiny_240",
+        "visformer_tiny",
+    ),
     *("coatnet_nano_rw_224", "maxvit_tiny_rw_224", "mobilevit_xxs", "mobilevitv2_050", "efficientformer_l1"),
-    *("edgenext_xx_small", "poolformer_s12", "mixer_s32_224", "gmlp_ti16_224", "resmlp_12_224", "convmixer_768_32"),
+    *(
+        "edgenext_xx_small",
+        "poolformer_s12",
+        "mixer_s32_224",
+        "gmlp_ti16_224",
+        "resmlp_12_224",
+        "convmixer_768_32",
+    ),
     *("convnext_atto", "convnextv2_atto", "efficientnet_b0", "tf_efficientnetv2_b0", "mobilenetv3_small_050"),
-    *("ghostnet_100", "mnasnet_small", "regnety_002", "resnext26ts", "seresnet50", "res2net50_26w_4s", "resnest14d"),
-    *("skresnet18", "densenet121", "inception_v4", "xception41", "hrnet_w18_small", "dpn48b", "vgg11_bn", "repvgg_a0"),
-    *("nfnet_l0", "nf_resnet26", "dla34", "cspresnet50", "vovnet39a", "selecsls42", "hardcorenas_a", "repghostnet_050"),
+    *(
+        "ghostnet_100",
+        "mnasnet_small",
+        "regnety_002",
+        "resnext26ts",
+        "seresnet50",
+        "res2net50_26w_4s",
+        "resnest14d",
+    ),
+    *(
+        "skresnet18",
+        "densenet121",
+        "inception_v4",
+        "xception41",
+        "hrnet_w18_small",
+        "dpn48b",
+        "vgg11_bn",
+        "repvgg_a0",
+    ),
+    *(
+        "nfnet_l0",
+        "nf_resnet26",
+        "dla34",
+        "cspresnet50",
+        "vovnet39a",
+        "selecsls42",
+        "hardcorenas_a",
+        "repghostnet_050",
+    ),
     *("fastvit_t8", "nextvit_small", "davit_tiny", "focalnet_tiny_srf", "tiny_vit_5m_224", "volo_d1_224"),
 )
 
@@ -200,11 +244,15 @@ def reasons(unmeasured: tuple[Unmeasured, ...]) -> str:
     """Return how often each reason was given, in few words."""
     count: Counter[str] = Counter()
     for entry in unmeasured:
-        reason = re.sub(r"nn\.MultiheadAttention reads.*", "output projection: the attention's own output", entry.reason)
+        reason = re.sub(
+            r"nn\.MultiheadAttention reads.*", "output projection: the attention's own output", entry.reason
+        )
         reason = re.sub(r"queries, keys and values.*", "packed q, k, v", reason)
         reason = re.sub(r"the attention weights never.*", "fused attention weights", reason)
         reason = re.sub(r"boxes, scores, anchors.*", "picked boxes, no activation", reason)
-        reason = reason.replace(" in the forward pass (its parameters may be used by the module around it)", "; owns weights")
+        reason = reason.replace(
+            " in the forward pass (its parameters may be used by the module around it)", "; owns weights"
+        )
         count[reason.replace(" in the forward pass", "").replace("its output is ", "")] += 1
     return "; ".join(f"{number} {reason}" for reason, number in count.most_common())
 
@@ -231,15 +279,20 @@ def table(rows: list[Row]) -> str:
         import timm
 
         versions += f", timm {timm.__version__}"
-    parts = [
-        "# Architectures\n",
-        f"Written by `benchmarks/architectures.py` with {versions} on the CPU. {len(rows)} architectures with random "
-        f"weights (seed 0), batch {IMAGES}, the smallest input each accepts, all taps and statistics on.\n",
-        f"**{faithful} of {len(rows)}** gave, with every tap on, the output of the plain forward bit for bit, kept every "
-        f"parameter and buffer, and had no hook left; {failed} could not be run (the last column says why).\n",
-        "*Taps* are rows of a report, *functional* those a torch function gives rather than a module. *Unmeasured* is "
-        "what a report lists without numbers, and why.\n",
-    ]
+    intro = f"""# Architectures
+
+Written by `benchmarks/architectures.py` with {versions} on the CPU: {len(rows)} architectures with random weights
+(seed 0), {IMAGES} images of the smallest size each accepts, every tap and statistic on.
+
+**{faithful} of {len(rows)}** gave, with every tap on, the output of the plain forward bit for bit, kept every
+parameter and buffer, and had no hook left; {failed} could not be run (the last column says why). The plain forward has no hook and
+no function mode; like the watched one it runs without the transformer fast path, which is other arithmetic.
+
+*Taps* are rows of a report, *functional* the ones that a torch function gives rather than a module. *Unmeasured* is
+what a report lists without numbers, and why. Quantised models are left out: they need an engine of their own and
+published weights.
+"""
+    parts = [intro]
     for family in dict.fromkeys(row.family for row in rows):
         parts += [
             f"## {family}\n",
@@ -261,7 +314,9 @@ def main() -> int:
     every = list(cases())
     done = _kept(chosen.rows)
     for case in every:
-        if case.name in done or (chosen.only and not any(fnmatchcase(case.name, glob) for glob in chosen.only)):
+        if case.name in done or (
+            chosen.only and not any(fnmatchcase(case.name, glob) for glob in chosen.only)
+        ):
             continue
         row = done[case.name] = measure(case)
         print(line(row), f"{row.seconds:.1f} s", flush=True)

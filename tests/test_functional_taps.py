@@ -1,4 +1,4 @@
-"""What torch functions give in `forward()`: seen under the module that runs them, once, and only where it is of the images."""
+"""What torch functions give in `forward()`: under the module that runs them, once, and only what is of the images."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from featreport.collect.taps import Tap, Taps
 from test_taps import BLOCK, measured, net, rows, tap
 
 
-def watch(model: nn.Module, *inputs: object, include: tuple[str, ...] = ()) -> tuple[list[tuple[Tap, Tensor]], Taps]:
+def watch(
+    model: nn.Module, *inputs: object, include: tuple[str, ...] = ()
+) -> tuple[list[tuple[Tap, Tensor]], Taps]:
     """Run one pass; every tap with a copy of its tensor."""
     kept: list[tuple[Tap, Tensor]] = []
-    taps = Taps(model.eval(), lambda tap, _module, output: kept.append((tap, output.clone())), include=include)
+    taps = Taps(
+        model.eval(), lambda tap, _module, output: kept.append((tap, output.clone())), include=include
+    )
     with torch.inference_mode(), taps.attached(), taps.one_pass():
         model(*inputs)
     return kept, taps
@@ -78,7 +82,10 @@ def test_every_spelling_of_a_residual_addition_is_one_tap(add) -> None:
 )  # fmt: skip
 def test_every_spelling_that_cuts_off_at_zero_is_a_rectifier(cut) -> None:
     kept, _ = watch(Plain(cut), IMAGES)
-    assert [(tap.layer.split(".")[-1] == "conv", tap.rectifier) for tap, _ in kept] == [(True, False), (False, True)]
+    assert [(tap.layer.split(".")[-1] == "conv", tap.rectifier) for tap, _ in kept] == [
+        (True, False),
+        (False, True),
+    ]
     assert torch.equal(kept[1][1], kept[0][1].clamp(min=0))
 
 
@@ -99,7 +106,7 @@ def test_a_clamp_elsewhere_is_no_rectifier_and_no_functional_tap(other) -> None:
     [
         (F.gelu, "gelu"), (torch.sigmoid, "sigmoid"), (lambda x: F.silu(x, inplace=True), "silu"),
         (lambda x: x.softmax(1), "softmax"), (lambda x: F.max_pool2d(x, 2), "max_pool2d"),
-        (lambda x: F.adaptive_avg_pool2d(x, 1), "adaptive_avg_pool2d"), (lambda x: F.normalize(x), "normalize"),
+        (lambda x: F.adaptive_avg_pool2d(x, 1), "adaptive_avg_pool2d"), (F.normalize, "normalize"),
         (lambda x: F.interpolate(x, scale_factor=2), "interpolate"), (lambda x: x @ x, "matmul"),
         (lambda x: torch.einsum("nchw,ncHw->nchH", x, x), "einsum"), (lambda x: torch.cat([x, x], 1), "cat"),
         (lambda x: torch.concat((x, x), dim=1), "cat"), (lambda x: x * x.mean((2, 3), keepdim=True), "mul"),
@@ -119,7 +126,8 @@ TABLE = torch.rand(1, 4, 8, 8)
 @pytest.mark.parametrize(
     "noise",
     [
-        lambda x: x * 2 - 1, lambda x: x + TABLE, lambda x: x * TABLE, lambda x: torch.cat([TABLE.expand(2, -1, -1, -1), x]),
+        lambda x: x * 2 - 1, lambda x: x + TABLE, lambda x: x * TABLE,
+        lambda x: torch.cat([TABLE.expand(2, -1, -1, -1), x]),
         lambda x: F.dropout(x, training=False) + 1, lambda x: x + F.relu(TABLE), lambda x: torch.stack([x, x], 1),
         lambda x: x + torch.zeros_like(x), lambda x: x.transpose(2, 3) + 0.5,
         lambda x: x + F.interpolate(F.softmax(TABLE, 1), (8, 8)), lambda x: x.div(TABLE @ TABLE),
@@ -194,8 +202,8 @@ def producers(model: nn.Module, *inputs: object) -> dict[Key, Key | None]:
 def test_a_dead_relu_can_be_traced_back_to_its_convolution() -> None:
     made = producers(
         nn.Sequential(
-            nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(), nn.Identity(), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1),
-            nn.ReLU(),
+            nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(), nn.Identity(), nn.ReLU(inplace=True),
+            nn.Conv2d(4, 4, 1), nn.ReLU(),
         ),
         IMAGES,
     )  # fmt: skip
@@ -247,7 +255,9 @@ def test_functional_chains_shared_modules_and_additions_are_traced() -> None:
         (("(model)",), {"(model)"}),
     ],
 )
-def test_a_glob_asks_for_a_block_where_it_matches_nothing_inside(include: tuple[str, ...], asked: set[str]) -> None:
+def test_a_glob_asks_for_a_block_where_it_matches_nothing_inside(
+    include: tuple[str, ...], asked: set[str]
+) -> None:
     names = ["", "features", "features.0", "features.0.conv", "features.1", "features.1.conv", "head"]
     blocks = {"features", "features.0", "features.1", "(model)"}
     assert asked_blocks(names, include) & blocks == asked
@@ -284,7 +294,12 @@ make = Pyramid
 """
     run = measured(code, tmp_path, count=3)  # a batch of two, a batch of one
     first, second = tap(run, "head"), tap(run, "head", 1)
-    assert (first.images, first.count, first.shape, first.shape_varies) == (3, 4 * (2 * 64 + 36), [4, 8, 8], True)
+    assert (first.images, first.count, first.shape, first.shape_varies) == (
+        3,
+        4 * (2 * 64 + 36),
+        [4, 8, 8],
+        True,
+    )
     assert (second.images, second.count, second.shape_varies) == (2, 4 * 2 * 16, False)
     assert [(a.call, a.images) for a in run.activations if a.layer == "relu"] == [(0, 3), (1, 2)]
 

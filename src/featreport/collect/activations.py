@@ -92,7 +92,9 @@ class ActivationCollector:
     def observe(self, tap: Tap, module: nn.Module | None, output: Tensor) -> None:
         """Reduce one tensor now: the next in-place op may overwrite it."""
         first, count = self._images
-        layouts = self._layouts.of(module, output, count, tap.channel)  # also for layers not wanted: channels pass through
+        layouts = self._layouts.of(
+            module, output, count, tap.channel
+        )  # also for layers not wanted: channels pass through
         key = (tap.layer, tap.call, tap.output)
         if not self.wants(tap.layer):
             self.left_out[tap.layer] = self.left_out.get(tap.layer, False) or tap.rectifier

@@ -95,9 +95,7 @@ class Proof:
         )
 
 
-def differing(
-    first: list[tuple[str | None, Tensor]], second: list[tuple[str | None, Tensor]]
-) -> list[str]:
+def differing(first: list[tuple[str | None, Tensor]], second: list[tuple[str | None, Tensor]]) -> list[str]:
     """Return the outputs that are not the same bit for bit, NaN equal to NaN, and those only one side has."""
     mine, other = dict(first), dict(second)
     return [

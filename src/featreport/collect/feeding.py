@@ -13,7 +13,9 @@ HOME = "torchvision.models.detection."
 
 def takes_list(model: nn.Module) -> bool:
     """Whether a network is documented to take a list of images `[C, H, W]`: it is one of torchvision's detectors."""
-    return any(kind.__name__ in LISTS and kind.__module__.startswith(HOME) for kind in inspect.getmro(type(model)))
+    return any(
+        kind.__name__ in LISTS and kind.__module__.startswith(HOME) for kind in inspect.getmro(type(model))
+    )
 
 
 def fed(model: nn.Module, batch: Tensor) -> Any:

@@ -1,4 +1,4 @@
-"""Which torch functions give an activation when a network calls them in `forward()`, and on which axis its channels are.
+"""Which torch functions give an activation when called in `forward()`, and on which axis its channels are.
 
 The rule, in one place. A functional tensor is a tap where it derives from the images and is a step of the network:
 
@@ -75,8 +75,31 @@ RECTIFIERS: dict[str, Cuts] = {
     "leaky_relu": _least_is_zero(1, "negative_slope"),
 }
 ACTIVATIONS = (
-    *("relu", "relu6", "threshold", "hardtanh", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu"),
-    *("silu", "mish", "hardswish", "hardsigmoid", "sigmoid", "tanh", "softplus", "softsign", "logsigmoid", "glu"),
+    *(
+        "relu",
+        "relu6",
+        "threshold",
+        "hardtanh",
+        "leaky_relu",
+        "prelu",
+        "rrelu",
+        "elu",
+        "selu",
+        "celu",
+        "gelu",
+    ),
+    *(
+        "silu",
+        "mish",
+        "hardswish",
+        "hardsigmoid",
+        "sigmoid",
+        "tanh",
+        "softplus",
+        "softsign",
+        "logsigmoid",
+        "glu",
+    ),
 )
 CLAMPS: dict[str, Cuts] = {
     "clamp": _least_is_zero(1, "min"),

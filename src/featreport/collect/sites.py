@@ -19,7 +19,13 @@ OWNERS = (nn.Linear, _ConvNd, _NormBase, nn.LayerNorm, nn.GroupNorm)
 PICKING = "torchvision.models.detection."
 # what these give is resized, matched or picked image by image: inputs, anchors, boxes, scores
 PICKERS = {
-    *("GeneralizedRCNNTransform", "AnchorGenerator", "DefaultBoxGenerator", "RegionProposalNetwork", "RoIHeads"),
+    *(
+        "GeneralizedRCNNTransform",
+        "AnchorGenerator",
+        "DefaultBoxGenerator",
+        "RegionProposalNetwork",
+        "RoIHeads",
+    ),
     *("GeneralizedRCNN", "FasterRCNN", "MaskRCNN", "KeypointRCNN", "RetinaNet", "FCOS", "SSD"),
 }
 
