@@ -285,8 +285,8 @@ Written by `benchmarks/architectures.py` with {versions} on the CPU: {len(rows)}
 (seed 0), {IMAGES} images of the smallest size each accepts, every tap and statistic on.
 
 **{faithful} of {len(rows)}** gave, with every tap on, the output of the plain forward bit for bit, kept every
-parameter and buffer, and had no hook left; {failed} could not be run (the last column says why). The plain forward has no hook and
-no function mode; like the watched one it runs without the transformer fast path, which is other arithmetic.
+parameter and buffer, and had no hook left; {failed} could not be run (the last column says why). The plain forward has
+no hook and no function mode; like the watched one it runs without the transformer fast path, which is other arithmetic.
 
 *Taps* are rows of a report, *functional* the ones that a torch function gives rather than a module. *Unmeasured* is
 what a report lists without numbers, and why. Quantised models are left out: they need an engine of their own and
