@@ -279,15 +279,20 @@ def table(rows: list[Row]) -> str:
         import timm
 
         versions += f", timm {timm.__version__}"
-    parts = [
-        "# Architectures\n",
-        f"Written by `benchmarks/architectures.py` with {versions} on the CPU. {len(rows)} architectures with random "
-        f"weights (seed 0), batch {IMAGES}, the smallest input each accepts, all taps and statistics on.\n",
-        f"**{faithful} of {len(rows)}** gave, with every tap on, the output of the plain forward bit for bit, kept every "
-        f"parameter and buffer, and had no hook left; {failed} could not be run (the last column says why).\n",
-        "*Taps* are rows of a report, *functional* those a torch function gives rather than a module. *Unmeasured* is "
-        "what a report lists without numbers, and why.\n",
-    ]
+    intro = f"""# Architectures
+
+Written by `benchmarks/architectures.py` with {versions} on the CPU: {len(rows)} architectures with random weights
+(seed 0), {IMAGES} images of the smallest size each accepts, every tap and statistic on.
+
+**{faithful} of {len(rows)}** gave, with every tap on, the output of the plain forward bit for bit, kept every
+parameter and buffer, and had no hook left; {failed} could not be run (the last column says why). The plain forward has
+no hook and no function mode; like the watched one it runs without the transformer fast path, which is other arithmetic.
+
+*Taps* are rows of a report, *functional* the ones that a torch function gives rather than a module. *Unmeasured* is
+what a report lists without numbers, and why. Quantised models are left out: they need an engine of their own and
+published weights.
+"""
+    parts = [intro]
     for family in dict.fromkeys(row.family for row in rows):
         parts += [
             f"## {family}\n",

@@ -1,4 +1,4 @@
-"""What torch functions give in `forward()`: seen under the module that runs them, once, and only where it is of the images."""
+"""What torch functions give in `forward()`: under the module that runs them, once, and only what is of the images."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_clamp_elsewhere_is_no_rectifier_and_no_functional_tap(other) -> None:
     [
         (F.gelu, "gelu"), (torch.sigmoid, "sigmoid"), (lambda x: F.silu(x, inplace=True), "silu"),
         (lambda x: x.softmax(1), "softmax"), (lambda x: F.max_pool2d(x, 2), "max_pool2d"),
-        (lambda x: F.adaptive_avg_pool2d(x, 1), "adaptive_avg_pool2d"), (lambda x: F.normalize(x), "normalize"),
+        (lambda x: F.adaptive_avg_pool2d(x, 1), "adaptive_avg_pool2d"), (F.normalize, "normalize"),
         (lambda x: F.interpolate(x, scale_factor=2), "interpolate"), (lambda x: x @ x, "matmul"),
         (lambda x: torch.einsum("nchw,ncHw->nchH", x, x), "einsum"), (lambda x: torch.cat([x, x], 1), "cat"),
         (lambda x: torch.concat((x, x), dim=1), "cat"), (lambda x: x * x.mean((2, 3), keepdim=True), "mul"),
@@ -126,7 +126,8 @@ TABLE = torch.rand(1, 4, 8, 8)
 @pytest.mark.parametrize(
     "noise",
     [
-        lambda x: x * 2 - 1, lambda x: x + TABLE, lambda x: x * TABLE, lambda x: torch.cat([TABLE.expand(2, -1, -1, -1), x]),
+        lambda x: x * 2 - 1, lambda x: x + TABLE, lambda x: x * TABLE,
+        lambda x: torch.cat([TABLE.expand(2, -1, -1, -1), x]),
         lambda x: F.dropout(x, training=False) + 1, lambda x: x + F.relu(TABLE), lambda x: torch.stack([x, x], 1),
         lambda x: x + torch.zeros_like(x), lambda x: x.transpose(2, 3) + 0.5,
         lambda x: x + F.interpolate(F.softmax(TABLE, 1), (8, 8)), lambda x: x.div(TABLE @ TABLE),
@@ -201,8 +202,8 @@ def producers(model: nn.Module, *inputs: object) -> dict[Key, Key | None]:
 def test_a_dead_relu_can_be_traced_back_to_its_convolution() -> None:
     made = producers(
         nn.Sequential(
-            nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(), nn.Identity(), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1),
-            nn.ReLU(),
+            nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(), nn.Identity(), nn.ReLU(inplace=True),
+            nn.Conv2d(4, 4, 1), nn.ReLU(),
         ),
         IMAGES,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-CHUNK = {"cpu": 1 << 17}  # numbers of 8 bytes at a time: weights and products stay in the second-level cache
+CHUNK = {"cpu": 1 << 15}  # numbers of 8 bytes: all in the second-level cache, and too few for torch to spread
 CHUNK_ACCELERATOR = 1 << 22
 ODD = 0x9E3779B97F4A7C15 - (1 << 64)  # 2⁶⁴ / golden ratio, as a signed number
 WORD = 8

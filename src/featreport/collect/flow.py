@@ -12,6 +12,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from featreport.collect.passed import storage_of
 
 Sequences = (tuple, list)
+PLANE = 2  # axes: images and features
 
 
 def given_tensors(args: Iterable[Any], given: Mapping[str, Any] | None = None) -> Iterator[Tensor]:
@@ -84,9 +85,9 @@ class Flow:
 
         Boxes, scores and indices picked out of the images have as many rows as were found.
         """
-        if not tensor.is_floating_point() or tensor.ndim < 2 or not self.images:  # noqa: PLR2004 - two axes
+        if not tensor.is_floating_point() or tensor.ndim < PLANE or not self.images:
             return False
         first, second = tensor.shape[:2]
-        return first == self.images or (
-            tensor.ndim > 2 and (second == self.images or first % self.images == 0)
-        )
+        if first == self.images:
+            return True
+        return tensor.ndim > PLANE and (second == self.images or first % self.images == 0)

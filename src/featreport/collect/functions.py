@@ -1,4 +1,4 @@
-"""Which torch functions give an activation when a network calls them in `forward()`, and on which axis its channels are.
+"""Which torch functions give an activation when called in `forward()`, and on which axis its channels are.
 
 The rule, in one place. A functional tensor is a tap where it derives from the images and is a step of the network:
 

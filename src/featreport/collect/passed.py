@@ -82,6 +82,8 @@ def storage_of(tensor: Tensor) -> StorageWeakRef | None:
 
 def extent(tensor: Tensor) -> Extent:
     """Return which elements of its storage a tensor shows, the order of its axes left aside."""
+    if tensor.is_contiguous():
+        return (tensor.dtype, tensor.storage_offset(), tensor.numel(), ())
     axes = [(step, size) for size, step in zip(tensor.shape, tensor.stride(), strict=True) if size > 1]
     reach = 1 + sum((size - 1) * step for step, size in axes)
     shown = () if reach == tensor.numel() else tuple(sorted(axes))

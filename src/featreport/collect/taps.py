@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from torch.overrides import TorchFunctionMode
 
 from featreport.collect.flow import Flow, given_tensors
-from featreport.collect.functions import MAKERS, RULES, Rule, writes, written_by_position
+from featreport.collect.functions import Rule
+from featreport.collect.intercept import Functions
 from featreport.collect.outputs import tensors_of, unfit
 from featreport.collect.passed import Key, Passed, same_elements
 from featreport.collect.sites import ROOT, Site, owners, sites
@@ -72,7 +72,7 @@ def upper_bound(module: nn.Module | None, kind: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """What gave an output, and which tap gave the tensor it was computed from."""
 
     layer: str
@@ -92,7 +92,7 @@ class _Frame:
     source: Key | None = None
     derived: bool = False  # it was given something of the images
     ran_children: bool = False
-    waiting: tuple[_Call, Tensor] | None = (
+    waiting: tuple[Call, Tensor] | None = (
         None  # the latest functional tensor: perhaps what the module hands on
     )
 
@@ -165,8 +165,17 @@ class Taps:
         self.passed.clear()
         self.flow.begin()
         self._passes += 1
-        with _Functions(self):
+        with Functions(self):
             yield
+
+    @property
+    def tracing(self) -> bool:
+        """Whether this pass says what was computed from what: the first does."""
+        return self._passes <= 1
+
+    def running(self) -> Site | None:
+        """Return the module that is running now."""
+        return self._frames[-1].site if self._frames else None
 
     def _name_uncalled(self, every: Iterable[Site]) -> None:
         """A layer with computed weights that never ran is listed itself; what computes them is not missed."""
@@ -192,7 +201,7 @@ class Taps:
                 else:
                     frame.derived = True
                     self._begin(args, given)
-                if self._passes <= 1 and (site.leaf or site.quiet):
+                if self.tracing and (site.leaf or site.quiet):
                     frame.source = self.source(tensors)
             self._frames.append(frame)
 
@@ -205,8 +214,9 @@ class Taps:
             self.flow.note(tensor, derived=True)
         if isinstance(first, (list, tuple)):
             self.flow.images = len(first)
-        elif (tensor := next((tensor for _, tensor in tensors_of(first)), None)) is not None and tensor.ndim:
-            self.flow.images = tensor.shape[0]
+        else:
+            batch = next((tensor for _, tensor in tensors_of(first)), None)
+            self.flow.images = batch.shape[0] if batch is not None and batch.ndim else 0
 
     def source(self, tensors: Iterable[Tensor]) -> Key | None:
         """Return the one tap that some tensors came from, None for none or several."""
@@ -240,7 +250,7 @@ class Taps:
             self.skipped[site.name] = PICKED
             return
         kind: type = parametrize.type_before_parametrizations(module)
-        call = _Call(site.name, kind.__name__, rectifier, module, frame.source, frame)
+        call = Call(site.name, kind.__name__, rectifier, module, frame.source, frame)
         self._show(call, outputs)
         if not outputs and not (frame.ran_children and output is None):
             self.skipped[site.name] = "its output holds no tensor"
@@ -260,17 +270,17 @@ class Taps:
 
     def function(
         self, rule: Rule, args: tuple[Any, ...], given: Mapping[str, Any], source: Key | None
-    ) -> _Call:
+    ) -> Call:
         """Say under which name the output of a function of the running module is a tap."""
         frame = self._frames[-1]
         rectifier = rule.rectifies is not None and rule.rectifies(args, given)
         if rule.owned and (owner := self._owner(args, given)) is not None and owner is not frame.site:
             self.called.add(owner.name)
-            return _Call(owner.name, type(owner.module).__name__, rectifier, owner.module, source, frame)
+            return Call(owner.name, type(owner.module).__name__, rectifier, owner.module, source, frame)
         taken = frame.site.module._modules.get(rule.name) is not None  # noqa: SLF001 - a module of that name
         place = f"{rule.name}()" if taken else rule.name
         layer = place if frame.site.name == ROOT else f"{frame.site.name}.{place}"
-        return _Call(layer, rule.kind, rectifier, None, source, frame, rule.channel)
+        return Call(layer, rule.kind, rectifier, None, source, frame, rule.channel)
 
     def _owner(self, args: tuple[Any, ...], given: Mapping[str, Any]) -> Site | None:
         for value in (*args[1:], *given.values()):
@@ -278,7 +288,7 @@ class Taps:
                 return site
         return None
 
-    def gave(self, call: _Call, output: object) -> None:
+    def gave(self, call: Call, output: object) -> None:
         """Take a function's output: at once, or when it is known whether its module hands it on."""
         frame = call.frame
         if call.module is None and frame.site.leaf and isinstance(output, Tensor):
@@ -290,7 +300,7 @@ class Taps:
         if call.kind == "F.scaled_dot_product_attention":
             self.skipped[f"{call.layer} output weights"] = WEIGHTS
 
-    def _show(self, call: _Call, outputs: Iterable[tuple[str | None, Tensor]]) -> None:
+    def _show(self, call: Call, outputs: Iterable[tuple[str | None, Tensor]]) -> None:
         count = self._calls.get(call.layer, 0)
         self._calls[call.layer] = count + 1
         site = call.frame.site
@@ -309,7 +319,7 @@ class Taps:
             elif (why := unfit(tensor)) is not None:
                 self.skipped[place] = why
             else:
-                if self._passes <= 1:
+                if self.tracing:
                     self.producers[key] = call.source
                 same = before.key if before is not None and before.shape == tuple(tensor.shape) else None
                 batch, upper = call.frame.batch(name), upper_bound(call.module, call.kind)
@@ -318,52 +328,3 @@ class Taps:
                     call.module,
                     tensor,
                 )
-
-
-class _Functions(TorchFunctionMode):
-    """Sees torch functions as they are called. What a function calls inside is not seen."""
-
-    def __init__(self, taps: Taps) -> None:
-        super().__init__()
-        self._taps = taps
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        given = kwargs or {}
-        taps = self._taps
-        site = taps._frames[-1].site if taps._frames else None  # noqa: SLF001 - one thing in two classes
-        if site is None or site.silent:
-            return func(*args, **given)
-        rule, flow = RULES.get(func), taps.flow
-        writing = writes(func, given) or written_by_position(rule, args)
-        if writing:
-            taps.settle()
-        call = None
-        if rule is not None and not (site.quiet or site.picker):
-            call = self._tap(rule, args, given)
-        output = func(*args, **given)
-        several = isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor)
-        if several or writing or isinstance(output, Tensor):
-            derived = func not in MAKERS and any(tensor in flow for tensor in given_tensors(args, given))
-            if writing:
-                for tensor in (*args[:1], given.get("input"), given.get("out")):
-                    taps.passed.written(tensor)
-                    if derived and isinstance(tensor, Tensor):
-                        flow.filled(tensor)
-            flow.note(output, derived=derived)
-            if call is not None and (rule.anywhere or several or flow.step(output)):
-                taps.gave(call, output)
-        return output
-
-    def _tap(self, rule: Rule, args: tuple[Any, ...], given: Mapping[str, Any]) -> _Call | None:
-        """Decide before the call whether it gives a tap: afterwards its operands may be overwritten."""
-        taps = self._taps
-        if rule.only_rectifier and not (rule.rectifies and rule.rectifies(args, given)):
-            return None
-        operands = list(given_tensors(args, given))
-        count = taps.flow.count(operands)
-        if count < rule.needs or (rule.needs > 1 and not any(tensor in taps.passed for tensor in operands)):
-            return None
-        traced = taps._passes <= 1 and (rule.needs == 1)  # noqa: SLF001
-        return taps.function(rule, args, given, taps.source(operands) if traced else None)

@@ -138,7 +138,11 @@ Checkpoint = Annotated[
 class Layers(Section):
     """Which layers are measured; everything where nothing is said."""
 
-    include: tuple[v.Text, ...] = Field((), description="Globs of layer names to measure, e.g. features.*")
+    include: tuple[v.Text, ...] = Field(
+        (),
+        description="Globs of layer names to measure, e.g. features.*; one that matches a block and nothing "
+        "inside it (layer1.0) asks for the block's own output",
+    )
     exclude: tuple[v.Text, ...] = Field((), description="Globs of layer names to leave out.")
 
 

@@ -56,9 +56,8 @@ class Load(Frozen):
     strict: bool = True
     alone: bool = False  # read without a network: every tensor of the state dict is "matched"
     key: str | None = None  # the nesting chosen, e.g. "state_dict_ema"; None: the file's top level
-    alternatives: list[str] = Field(
-        default_factory=list
-    )  # other state dicts of the file that fit in part or whole
+    # other state dicts of the file that fit in part or whole
+    alternatives: list[str] = Field(default_factory=list)
     prefix: str | None = None  # the prefix removed
     suffix: str | None = None  # the suffix removed
     matched: int
@@ -67,9 +66,8 @@ class Load(Frozen):
     mismatched: list[Mismatch] = Field(default_factory=list)
     applied: list[str] = Field(default_factory=list)  # what was done to tensors, e.g. masks multiplied in
     dtypes: dict[str, int] = Field(default_factory=dict)  # tensors of the chosen state dict by stored dtype
-    facts: dict[str, str] = Field(
-        default_factory=dict
-    )  # found beside the tensors: epoch, step, arch, best metric
+    # found beside the tensors: epoch, step, arch, best metric
+    facts: dict[str, str] = Field(default_factory=dict)
     untrained: bool = False  # the loaded weights still have the distribution of their initialisation
     objects: list[str] = Field(default_factory=list)  # classes and functions the file names; none was run
     idle_norms: list[str] = Field(
