@@ -55,7 +55,7 @@ OUTCOMES = {  # the factory → what its error says; nothing where the run succe
     "Forgets": "",
     "Trains": "no train",
     "Moves": "no to",
-    "Hides": "no state",
+    "Hides": "",
     "Shouts": "",
     "Draws": "",
     "Long": "RuntimeError: xxx",
