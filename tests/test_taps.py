@@ -104,7 +104,7 @@ class Lora(nn.Linear):
         ("lora.linear", 0, None, "F.linear"),
         ("lora.down", 0, None, "Linear"),
         ("lora.up", 0, None, "Linear"),
-        ("lora.add", 0, None, "torch.add"),
+        ("lora.add", 0, None, "F.add"),
     ]
     assert tap(run, "lora.add").channels == 5
 
@@ -147,7 +147,7 @@ def test_a_block_has_a_row_where_it_gives_what_no_child_gave(tmp_path: Path, how
     run = measured(BLOCK + f"def make(): return nn.Sequential(Block({how!r}))", tmp_path)
     want = [("0.conv", 0, None, "Conv2d")]
     if own:
-        want.append((own, 0, None, "Block" if own == "0" else "torch.add"))
+        want.append((own, 0, None, "Block" if own == "0" else "F.add"))
     assert rows(run) == want  # and the Sequential, which hands on the block's output, has none
 
 

@@ -28,7 +28,7 @@ class Rule:
     """What a call of one function gives."""
 
     name: str  # its plain name: "relu" for F.relu, torch.relu_ and Tensor.relu
-    kind: str  # "F.relu", "torch.cat"
+    kind: str  # "F.relu", "F.cat": so a report tells it from a module
     needs: int = 1  # how many of its operands must derive from the images
     channel: int | None = None  # the axis of its channels, where the function fixes it
     rectifies: Cuts | None = None  # whether this call cuts off at zero
@@ -125,7 +125,7 @@ PLAIN = (  # what needs one operand of the images, and leaves the axis of the ch
 HEADS = -3  # of [N, heads, T, T] and [N, windows, heads, T, C]
 ATTENTION = ("softmax", "matmul", "einsum", "scaled_dot_product_attention")
 OWNED = ("linear", "layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm")
-ROOMS: tuple[tuple[Any, str], ...] = ((F, "F"), (torch, "torch"), (Tensor, "torch"))
+ROOMS: tuple[Any, ...] = (F, torch, Tensor)
 
 
 def _rules() -> dict[Any, Rule]:
@@ -133,13 +133,12 @@ def _rules() -> dict[Any, Rule]:
     found: dict[Any, Rule] = {}
 
     def enter(names: Iterable[str], plain: str, **how: Any) -> None:
-        room = "F" if hasattr(F, plain) else "torch"
         for name in names:
-            for place, _ in ROOMS:
+            for place in ROOMS:
                 for spelling in (name, f"{name}_"):
                     function = getattr(place, spelling, None)
                     if callable(function):
-                        found[function] = Rule(plain, f"{room}.{plain}", **how)
+                        found[function] = Rule(plain, f"F.{plain}", **how)
 
     for name in ACTIVATIONS:
         enter([name], name, rectifies=RECTIFIERS.get(name), anywhere=True)

@@ -33,7 +33,7 @@ class Activation(Frozen):
     layer: str
     call: int
     output: str | None = None  # which tensor of a tuple, dict or dataclass; None for a plain tensor
-    module: str  # class name, or "F.relu", "torch.add" for what a function called in `forward()` gave
+    module: str  # class name, or "F.relu", "F.add" for what a function called in `forward()` gave
     rectifier: bool
     same_as: str | None = None  # this very tensor is also the row of that layer (a block asked for by name)
     shape: list[int]
