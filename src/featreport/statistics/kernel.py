@@ -102,45 +102,33 @@ def _read(
     sn, sc, sp = values.stride()
     flat = _flat(values)
     loops: Any = _loops()
-    loops.share(1 if values.numel() <= ALONE else torch.get_num_threads())
-    read = loops.rows if by_rows else loops.columns
+    threads = 1 if values.numel() <= ALONE else torch.get_num_threads()
+    loops.share(threads)
     sample = NOTHING if cells is None else sample_of(c, p)
     found = np.empty((n, sample[0].size), np.int16)
     upper = np.inf if limits.upper is None else float(limits.upper)
-    read(
-        flat.view(DIRECT[values.dtype]),
-        flat,
-        (n, c, p),
-        (sn, sc) if by_rows else (sn, sp),
-        _as_bits(values.dtype, limits.near_zero, limits.upper),
-        (float(limits.near_zero), float(limits.dead), upper),
-        first,
-        table.numpy(),
-        at,
-        sums.numpy(),
-        sample,
-        found,
-    )
+    bits = flat.view(DIRECT[values.dtype])
+    bounds = (float(limits.near_zero), float(limits.dead), upper)
+    rest = (bounds, first, table.numpy(), at, sums.numpy(), sample, found)
+    if by_rows:
+        most = max(1, min(loops.GROUP // p, -(-c // (2 * threads))))
+        order = _as_bits(values.dtype, limits.near_zero)
+        loops.rows(bits, flat, (n, c, p), (sn, sc), order, *rest, most)
+    else:
+        most = min(loops.BLOCK, -(-c // threads))
+        loops.columns(bits, flat, (n, c, p), (sn, sp), *rest, most)
     if cells is not None:
         loops.count(found, cells.numpy())
 
 
 @cache
-def _as_bits(dtype: torch.dtype, near_zero: float, upper: float | None) -> tuple[Any, ...]:
-    """Return near-zero, the bound, the greatest integer, where the sign stands, and infinity, as bits of `dtype`."""
+def _as_bits(dtype: torch.dtype, near_zero: float) -> tuple[Any, ...]:
+    """Return near-zero, the greatest integer, where the sign stands, and infinity, as bits of `dtype`."""
     whole = DIRECT[dtype]
     floating = np.float32 if dtype == torch.float32 else np.float64
     top = whole(np.iinfo(whole).max)
     near = floating(at_most(near_zero) if dtype == torch.float32 else near_zero)
-    least = top if upper is None else _at_least(upper, floating).view(whole)
-    sign = whole(8 * top.itemsize - 1)
-    return near.view(whole), whole(least), top, sign, floating(np.inf).view(whole)
-
-
-def _at_least(bound: float, floating: Any) -> Any:
-    """The least value ≥ a positive bound."""
-    found = floating(bound)
-    return np.nextafter(found, floating(np.inf)) if float(found) < bound else found
+    return near.view(whole), top, whole(8 * top.itemsize - 1), floating(np.inf).view(whole)
 
 
 def _flat(values: Tensor) -> Any:

@@ -24,11 +24,20 @@ if THREADED:
     numba.config.THREADING_LAYER = "omp"
 
 REORDERED = {"reassoc", "contract", "nsz"}  # sums may be taken in lanes; NaN and infinity keep their meaning
-BLOCK = 64  # channels read side by side
+GROUP = (
+    1 << 12
+)  # values of neighbouring channels that are read together: short rows lie side by side in memory
+BLOCK = 128  # channels read side by side, at most
 POOR = 1e6  # the shift lies a thousand standard deviations from the mean: better to read the channel again
 COUNT, MEAN, SPREAD, MAGNITUDE, LOW, HIGH, ZEROS, NEAR, NAN, POSINF, NEGINF, FIRED, BOUND, PEAK, IMAGE = (
     range(15)
 )
+# What a thread keeps of each of its channels while it reads them, a row of BLOCK or GROUP numbers each. The first
+# eight are what `_lines` works on.
+SHIFT, TOTAL, SQUARE, SIZE, LEAST, MOST, NONE, FEW, AT_BOUND, WHOLE, LOUD, WHERE, FIRES, BOTTOM, TOP = range(
+    15
+)
+USES = 15
 inner: Any = numba.njit(nogil=True, error_model="numpy", cache=True, no_cpython_wrapper=True)
 reordered: Any = numba.njit(
     nogil=True, error_model="numpy", cache=True, no_cpython_wrapper=True, fastmath=REORDERED
@@ -43,10 +52,10 @@ def share(threads: int) -> None:
 
 
 @reordered
-def _line(bits, values, shift, near, upper, top, sign):
+def _line(bits, values, shift, near, top, sign):
     """One channel of one image that lies in a row: extrema as ordered integers, counts, sums of deviations."""
     low, high = top, ~top
-    zeros = nears = bound = np.int32(0)
+    zeros = nears = np.int32(0)
     total = square = magnitude = 0.0
     for i in range(bits.size):
         size = bits[i] & top
@@ -54,30 +63,204 @@ def _line(bits, values, shift, near, upper, top, sign):
         low, high = min(low, key), max(high, key)
         zeros += np.int32(size == 0)
         nears += np.int32(size <= near)
-        bound += np.int32(key >= upper)
         value = np.float64(values[i])
         off = value - shift
         total += off
         square += off * off
         magnitude += abs(value)
-    return low, high, zeros, nears, bound, total, square, magnitude
+    return low, high, zeros, nears, total, square, magnitude
 
 
 @reordered
-def _lines(bits, values, ints, sums, near, upper, top, sign):
-    """A position of up to BLOCK channels that lie side by side; `ints` and `sums` hold BLOCK numbers per use."""
-    for j in range(bits.size):
-        size = bits[j] & top
-        key = bits[j] ^ ((bits[j] >> sign) & top)
-        ints[j], ints[BLOCK + j] = min(ints[j], key), max(ints[BLOCK + j], key)
-        ints[2 * BLOCK + j] += size == 0
-        ints[3 * BLOCK + j] += size <= near
-        ints[4 * BLOCK + j] += key >= upper
-        value = np.float64(values[j])
-        off = value - sums[j]
-        sums[BLOCK + j] += off
-        sums[2 * BLOCK + j] += off * off
-        sums[3 * BLOCK + j] += abs(value)
+def _lines(a, b, c, d, keep, near):
+    """Four positions of channels that lie side by side; `keep` holds a row of BLOCK numbers per use."""
+    for j in range(a.size):
+        shift = keep[j]
+        low, high = keep[LEAST * BLOCK + j], keep[MOST * BLOCK + j]
+        v, w, x, y = np.float64(a[j]), np.float64(b[j]), np.float64(c[j]), np.float64(d[j])
+        low, high = min(low, v), max(high, v)
+        low, high = min(low, w), max(high, w)
+        low, high = min(low, x), max(high, x)
+        low, high = min(low, y), max(high, y)
+        keep[LEAST * BLOCK + j], keep[MOST * BLOCK + j] = low, high
+        s, t, u, z = abs(v), abs(w), abs(x), abs(y)
+        keep[SIZE * BLOCK + j] += s + t + u + z
+        keep[NONE * BLOCK + j] += (
+            (1.0 if v == 0.0 else 0.0)
+            + (1.0 if w == 0.0 else 0.0)
+            + (1.0 if x == 0.0 else 0.0)
+            + (1.0 if y == 0.0 else 0.0)
+        )
+        keep[FEW * BLOCK + j] += (
+            (1.0 if s <= near else 0.0)
+            + (1.0 if t <= near else 0.0)
+            + (1.0 if u <= near else 0.0)
+            + (1.0 if z <= near else 0.0)
+        )
+        v, w, x, y = v - shift, w - shift, x - shift, y - shift
+        keep[TOTAL * BLOCK + j] += v + w + x + y
+        keep[SQUARE * BLOCK + j] += v * v + w * w + x * x + y * y
+
+
+@reordered
+def _last_lines(a, keep, near):
+    """One position, as `_lines` does four."""
+    for j in range(a.size):
+        low, high = keep[LEAST * BLOCK + j], keep[MOST * BLOCK + j]
+        v = np.float64(a[j])
+        keep[LEAST * BLOCK + j], keep[MOST * BLOCK + j] = min(low, v), max(high, v)
+        keep[SIZE * BLOCK + j] += abs(v)
+        keep[NONE * BLOCK + j] += 1.0 if v == 0.0 else 0.0
+        keep[FEW * BLOCK + j] += 1.0 if abs(v) <= near else 0.0
+        v -= keep[j]
+        keep[TOTAL * BLOCK + j] += v
+        keep[SQUARE * BLOCK + j] += v * v
+
+
+@threaded
+def rows(bits, values, shape, steps, order, limits, first, table, at, sums, sample, found, most):
+    """Read a tensor whose positions lie side by side: `steps` between images and between channels.
+
+    `most` channels are a thread's at a time.
+    """
+    for group in numba.prange((shape[1] + most - 1) // most):
+        start = group * most
+        width = min(most, shape[1] - start)
+        keep = np.zeros((USES, most))[:, :width]
+        _begin(keep, values, start * steps[1], steps[1])
+        for i in range(shape[0]):
+            for j in range(width):
+                place = i * steps[0] + (start + j) * steps[1]
+                _row(keep, j, bits, values, place, shape[2], order)
+            _fold(
+                keep,
+                i,
+                shape[2],
+                values,
+                i * steps[0] + start * steps[1],
+                (steps[1], 1),
+                limits,
+                first,
+                sums,
+                start,
+            )
+            for j in range(start, start + width):
+                _take(bits, i * steps[0] + j * steps[1], 1, j, shape[2], sample, found[i])
+        _finish(
+            keep, values, start, (shape[0], shape[2]), steps[1], (steps[0], 1), limits, first, table, at, sums
+        )
+
+
+@inner
+def _row(keep, j, bits, values, place, p, order):
+    near, top, sign, infinity = order
+    box = np.empty(2, bits.dtype)
+    seen = box.view(values.dtype)
+    low, high, zeros, nears, total, square, size = _line(
+        bits[place : place + p], values[place : place + p], keep[SHIFT, j], near, top, sign
+    )
+    box[0], box[1] = low ^ ((low >> sign) & top), high ^ ((high >> sign) & top)
+    keep[LEAST, j], keep[MOST, j] = seen[0], seen[1]
+    if low <= ~infinity or high >= infinity:
+        keep[SIZE, j] = np.nan  # some value is no number
+    keep[SIZE, j] += size
+    keep[NONE, j] += zeros
+    keep[FEW, j] += nears
+    keep[TOTAL, j] += total
+    keep[SQUARE, j] += square
+
+
+@threaded
+def columns(bits, values, shape, steps, limits, first, table, at, sums, sample, found, most):
+    """Read a tensor whose channels lie side by side: `steps` between images and between positions.
+
+    `most` channels, no more than BLOCK, are a thread's at a time.
+    """
+    for group in numba.prange((shape[1] + most - 1) // most):
+        start = group * most
+        width = min(most, shape[1] - start)
+        flat = np.zeros(USES * BLOCK)
+        keep = flat.reshape((USES, BLOCK))[:, :width]
+        _begin(keep, values, start, 1)
+        for i in range(shape[0]):
+            _columns_of(flat, values, i * steps[0] + start, width, shape[2], steps[1], limits[0])
+            _fold(keep, i, shape[2], values, i * steps[0] + start, (1, steps[1]), limits, first, sums, start)
+            for j in range(start, start + width):
+                _take(bits, i * steps[0] + j, steps[1], j, shape[2], sample, found[i])
+        _finish(keep, values, start, (shape[0], shape[2]), 1, steps, limits, first, table, at, sums)
+
+
+@inner
+def _columns_of(flat, values, place, width, p, step, near):
+    for k in range(0, p - 3, 4):
+        one = place + k * step
+        two, three, four = one + step, one + 2 * step, one + 3 * step
+        _lines(
+            values[one : one + width],
+            values[two : two + width],
+            values[three : three + width],
+            values[four : four + width],
+            flat,
+            near,
+        )
+    for k in range(p - p % 4, p):
+        one = place + k * step
+        _last_lines(values[one : one + width], flat, near)
+
+
+@inner
+def _begin(keep, values, place, step):
+    for j in range(keep.shape[1]):
+        keep[SHIFT, j] = values[place + j * step]
+        keep[LEAST, j] = keep[BOTTOM, j] = np.inf
+        keep[MOST, j] = keep[TOP, j] = -np.inf
+        keep[LOUD, j] = keep[WHERE, j] = -1.0
+
+
+@inner
+def _fold(keep, i, p, values, place, steps, limits, first, sums, start):
+    """An image was read: its extremes, whether its channels fired, its sums; how often the bound, where it was met."""
+    _, dead, upper = limits
+    for j in range(keep.shape[1]):
+        least, most = keep[LEAST, j], keep[MOST, j]
+        keep[LEAST, j], keep[MOST, j] = np.inf, -np.inf
+        loud = max(abs(least), abs(most))
+        keep[FIRES, j] += loud > dead
+        if loud > keep[LOUD, j]:
+            keep[LOUD, j], keep[WHERE, j] = loud, first + i
+        keep[BOTTOM, j], keep[TOP, j] = min(keep[BOTTOM, j], least), max(keep[TOP, j], most)
+        sums[i, start + j] = keep[TOTAL, j] - keep[WHOLE, j] + keep[SHIFT, j] * p
+        keep[WHOLE, j] = keep[TOTAL, j]
+        if most >= upper:
+            for k in range(p):
+                keep[AT_BOUND, j] += values[place + j * steps[0] + k * steps[1]] >= upper
+
+
+@inner
+def _finish(keep, values, start, shape, step, steps, limits, first, table, at, sums):
+    for j in range(keep.shape[1]):
+        fine = np.isfinite(keep[SIZE, j])
+        if fine:
+            nothing = 0.0
+            numbers = float(shape[0] * shape[1])
+            few, fires = keep[FEW, j], keep[FIRES, j]
+            counts = (numbers, keep[NONE, j], few, nothing, nothing, nothing, fires, keep[AT_BOUND, j])
+            moments = (keep[TOTAL, j], keep[SQUARE, j], keep[SIZE, j], keep[SHIFT, j])
+            extremes = (keep[BOTTOM, j], keep[TOP, j], keep[LOUD, j], keep[WHERE, j])
+            fine = not _write(table, at + start + j, counts, moments, extremes)
+        if not fine:
+            _carefully(
+                values,
+                (start + j) * step,
+                shape,
+                steps,
+                limits,
+                first,
+                table,
+                at + start + j,
+                sums,
+                start + j,
+            )
 
 
 @inner
@@ -150,119 +333,6 @@ def _slowly(values, at, shape, steps, shift, limits, first, table, column, sums,
             peak, image = loud, first + i
     counts = (numbers, zeros, nears, nans, ups, downs, fired, bound)
     return _write(table, column, counts, (total, square, magnitude, shift), (low, high, peak, image))
-
-
-@threaded
-def rows(bits, values, shape, steps, order, limits, first, table, at, sums, sample, found):
-    """Read a tensor whose positions lie side by side: `steps` between images and between channels."""
-    for j in numba.prange(shape[1]):
-        _row(j, bits, values, shape, steps, order, limits, first, table, at, sums)
-        for i in range(shape[0]):
-            _take(bits, i * steps[0] + j * steps[1], 1, j, shape[2], sample, found[i])
-
-
-@inner
-def _row(j, bits, values, shape, steps, order, limits, first, table, at, sums):
-    n, _, p = shape
-    near, upper, top, sign, infinity = order
-    box = np.empty(2, bits.dtype)
-    seen = box.view(values.dtype)
-    shift = np.float64(values[j * steps[1]])
-    whole = True
-    zeros = nears = bound = fired = 0
-    total = square = magnitude = 0.0
-    low, high, peak, image = np.inf, -np.inf, -1.0, -1
-    for i in range(n):
-        place = i * steps[0] + j * steps[1]
-        found = _line(bits[place : place + p], values[place : place + p], shift, near, upper, top, sign)
-        whole = found[0] > ~infinity and found[1] < infinity
-        if not whole:
-            break
-        box[0], box[1] = found[0] ^ ((found[0] >> sign) & top), found[1] ^ ((found[1] >> sign) & top)
-        least, most = np.float64(seen[0]), np.float64(seen[1])
-        loud = max(abs(least), abs(most))
-        low, high = min(low, least), max(high, most)
-        zeros += found[2]
-        nears += found[3]
-        bound += found[4]
-        total += found[5]
-        square += found[6]
-        magnitude += found[7]
-        fired += loud > limits[1]
-        sums[i, j] = found[5] + shift * p
-        if loud > peak:
-            peak, image = loud, first + i
-    if whole:
-        counts = (n * p, zeros, nears, 0, 0, 0, fired, bound)
-        moments, extremes = (total, square, magnitude, shift), (low, high, peak, image)
-        whole = not _write(table, at + j, counts, moments, extremes)
-    if not whole:
-        _carefully(values, j * steps[1], (n, p), (steps[0], 1), limits, first, table, at + j, sums, j)
-
-
-@threaded
-def columns(bits, values, shape, steps, order, limits, first, table, at, sums, sample, found):
-    """Read a tensor whose channels lie side by side: `steps` between images and between positions."""
-    for block in numba.prange((shape[1] + BLOCK - 1) // BLOCK):
-        _block(block * BLOCK, bits, values, shape, steps, order, limits, first, table, at, sums)
-        for j in range(block * BLOCK, min(block * BLOCK + BLOCK, shape[1])):
-            for i in range(shape[0]):
-                _take(bits, i * steps[0] + j, steps[1], j, shape[2], sample, found[i])
-
-
-@inner
-def _block(start, bits, values, shape, steps, order, limits, first, table, at, sums):
-    n, c, p = shape
-    near, upper, top, sign, infinity = order
-    width = min(BLOCK, c - start)
-    box = np.empty(2, bits.dtype)
-    seen = box.view(values.dtype)
-    ints = np.zeros(5 * BLOCK, bits.dtype)
-    acc = np.zeros(4 * BLOCK)
-    before = np.zeros(BLOCK)
-    whole = np.ones(BLOCK, np.bool_)
-    fired = np.zeros(BLOCK, np.int64)
-    low, high = np.full(BLOCK, np.inf), np.full(BLOCK, -np.inf)
-    peak, image = np.full(BLOCK, -1.0), np.full(BLOCK, -1, np.int64)
-    for j in range(width):
-        acc[j] = values[start + j]
-    for i in range(n):
-        for j in range(width):
-            ints[j], ints[BLOCK + j] = top, ~top
-            before[j] = acc[BLOCK + j]
-        for k in range(p):
-            place = i * steps[0] + k * steps[1] + start
-            line, numbers = bits[place : place + width], values[place : place + width]
-            _lines(line, numbers, ints, acc, near, upper, top, sign)
-        for j in range(width):
-            least, most = ints[j], ints[BLOCK + j]
-            whole[j] &= least > ~infinity and most < infinity
-            box[0], box[1] = least ^ ((least >> sign) & top), most ^ ((most >> sign) & top)
-            loud = max(abs(np.float64(seen[0])), abs(np.float64(seen[1])))
-            low[j], high[j] = min(low[j], np.float64(seen[0])), max(high[j], np.float64(seen[1]))
-            fired[j] += loud > limits[1]
-            sums[i, start + j] = acc[BLOCK + j] - before[j] + acc[j] * p
-            if loud > peak[j]:
-                peak[j], image[j] = loud, first + i
-    for j in range(width):
-        fine = whole[j]
-        if fine:
-            counts = (
-                n * p,
-                np.int64(ints[2 * BLOCK + j]),
-                np.int64(ints[3 * BLOCK + j]),
-                0,
-                0,
-                0,
-                fired[j],
-                np.int64(ints[4 * BLOCK + j]),
-            )
-            moments = (acc[BLOCK + j], acc[2 * BLOCK + j], acc[3 * BLOCK + j], acc[j])
-            fine = not _write(table, at + start + j, counts, moments, (low[j], high[j], peak[j], image[j]))
-        if not fine:
-            _carefully(
-                values, start + j, (n, p), steps, limits, first, table, at + start + j, sums, start + j
-            )
 
 
 @inner
