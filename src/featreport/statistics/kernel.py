@@ -22,8 +22,9 @@ from featreport.statistics.places import sample_of
 from featreport.statistics.table import Limits, at_most, blank, merge
 
 DIRECT: dict[torch.dtype, Any] = {torch.float32: np.int32, torch.float64: np.int64}
-NOTHING = (np.zeros(0, np.int64), np.zeros(1, np.int64))
+NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64))
 HALVES = {torch.float16, torch.bfloat16}
+NARROW = 32  # channels side by side that are worth a thread
 ALONE = 1 << 15  # elements that one thread reads sooner than two are woken
 COPIED = 1 << 18  # elements of a half-precision or scattered tensor that are copied at a time
 
@@ -115,7 +116,7 @@ def _read(
         order = _as_bits(values.dtype, limits.near_zero)
         loops.rows(bits, flat, (n, c, p), (sn, sc), order, *rest, most)
     else:
-        most = min(loops.BLOCK, -(-c // threads))
+        most = max(NARROW, -(-c // threads))
         loops.columns(bits, flat, (n, c, p), (sn, sp), *rest, most)
     if cells is not None:
         loops.count(found, cells.numpy())

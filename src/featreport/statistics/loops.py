@@ -28,6 +28,7 @@ GROUP = (
     1 << 12
 )  # values of neighbouring channels that are read together: short rows lie side by side in memory
 BLOCK = 128  # channels read side by side, at most
+TILE = 16  # positions of them, before the next block
 POOR = 1e6  # the shift lies a thousand standard deviations from the mean: better to read the channel again
 COUNT, MEAN, SPREAD, MAGNITUDE, LOW, HIGH, ZEROS, NEAR, NAN, POSINF, NEGINF, FIRED, BOUND, PEAK, IMAGE = (
     range(15)
@@ -127,42 +128,31 @@ def rows(bits, values, shape, steps, order, limits, first, table, at, sums, samp
         start = group * most
         width = min(most, shape[1] - start)
         keep = np.zeros((USES, most))[:, :width]
+        box = np.empty(2, bits.dtype)
+        seen = box.view(values.dtype)
         _begin(keep, values, start * steps[1], steps[1])
         for i in range(shape[0]):
+            place = i * steps[0] + start * steps[1]
             for j in range(width):
-                place = i * steps[0] + (start + j) * steps[1]
-                _row(keep, j, bits, values, place, shape[2], order)
-            _fold(
-                keep,
-                i,
-                shape[2],
-                values,
-                i * steps[0] + start * steps[1],
-                (steps[1], 1),
-                limits,
-                first,
-                sums,
-                start,
-            )
-            for j in range(start, start + width):
-                _take(bits, i * steps[0] + j * steps[1], 1, j, shape[2], sample, found[i])
+                _row(keep, j, bits, values, place + j * steps[1], shape[2], order, box, seen)
+            _fold(keep, i, shape[2], values, place, (steps[1], 1), limits, first, sums, start)
+            _take(bits, i * steps[0], steps[1], 1, start, width, sample, found[i])
         _finish(
-            keep, values, start, (shape[0], shape[2]), steps[1], (steps[0], 1), limits, first, table, at, sums
+            *(keep, values, start, (shape[0], shape[2]), steps[1], (steps[0], 1)),
+            *(limits, first, table, at, sums),
         )
 
 
 @inner
-def _row(keep, j, bits, values, place, p, order):
+def _row(keep, j, bits, values, place, p, order, box, seen):
     near, top, sign, infinity = order
-    box = np.empty(2, bits.dtype)
-    seen = box.view(values.dtype)
     low, high, zeros, nears, total, square, size = _line(
         bits[place : place + p], values[place : place + p], keep[SHIFT, j], near, top, sign
     )
     box[0], box[1] = low ^ ((low >> sign) & top), high ^ ((high >> sign) & top)
     keep[LEAST, j], keep[MOST, j] = seen[0], seen[1]
     if low <= ~infinity or high >= infinity:
-        keep[SIZE, j] = np.nan  # some value is no number
+        size = np.nan  # some value is no number
     keep[SIZE, j] += size
     keep[NONE, j] += zeros
     keep[FEW, j] += nears
@@ -174,24 +164,41 @@ def _row(keep, j, bits, values, place, p, order):
 def columns(bits, values, shape, steps, limits, first, table, at, sums, sample, found, most):
     """Read a tensor whose channels lie side by side: `steps` between images and between positions.
 
-    `most` channels, no more than BLOCK, are a thread's at a time.
+    `most` channels are a thread's; it reads a few positions of all of them before the next few, so that memory is
+    read in order, and BLOCK channels at a time, so that what it keeps of them stays in the first-level cache.
     """
     for group in numba.prange((shape[1] + most - 1) // most):
         start = group * most
         width = min(most, shape[1] - start)
-        flat = np.zeros(USES * BLOCK)
-        keep = flat.reshape((USES, BLOCK))[:, :width]
-        _begin(keep, values, start, 1)
+        blocks = (width + BLOCK - 1) // BLOCK
+        flat = np.zeros((blocks, USES * BLOCK))
+        for b in range(blocks):
+            keep = flat[b].reshape((USES, BLOCK))[:, : min(BLOCK, width - b * BLOCK)]
+            _begin(keep, values, start + b * BLOCK, 1)
         for i in range(shape[0]):
-            _columns_of(flat, values, i * steps[0] + start, width, shape[2], steps[1], limits[0])
-            _fold(keep, i, shape[2], values, i * steps[0] + start, (1, steps[1]), limits, first, sums, start)
-            for j in range(start, start + width):
-                _take(bits, i * steps[0] + j, steps[1], j, shape[2], sample, found[i])
-        _finish(keep, values, start, (shape[0], shape[2]), 1, steps, limits, first, table, at, sums)
+            place = i * steps[0] + start
+            for k in range(0, shape[2], TILE):
+                for b in range(blocks):
+                    wide = min(BLOCK, width - b * BLOCK)
+                    corner = place + k * steps[1] + b * BLOCK
+                    _tile(flat[b], values, corner, wide, min(TILE, shape[2] - k), steps[1], limits[0])
+            for b in range(blocks):
+                keep = flat[b].reshape((USES, BLOCK))[:, : min(BLOCK, width - b * BLOCK)]
+                channel = start + b * BLOCK
+                corner = place + b * BLOCK
+                _fold(keep, i, shape[2], values, corner, (1, steps[1]), limits, first, sums, channel)
+            _take(bits, i * steps[0], 1, steps[1], start, width, sample, found[i])
+        for b in range(blocks):
+            keep = flat[b].reshape((USES, BLOCK))[:, : min(BLOCK, width - b * BLOCK)]
+            _finish(
+                *(keep, values, start + b * BLOCK, (shape[0], shape[2]), 1, steps),
+                *(limits, first, table, at, sums),
+            )
 
 
 @inner
-def _columns_of(flat, values, place, width, p, step, near):
+def _tile(flat, values, place, width, p, step, near):
+    """Some positions of a block of channels, four at a time."""
     for k in range(0, p - 3, 4):
         one = place + k * step
         two, three, four = one + step, one + 2 * step, one + 3 * step
@@ -336,19 +343,18 @@ def _slowly(values, at, shape, steps, shift, limits, first, table, column, sums,
 
 
 @inner
-def _take(bits, start, step, channel, positions, sample, found):
-    """Note the cells (see `cells.cells_of`) of the sampled values of one channel of one image, while they are near."""
-    places, bounds = sample
-    if not places.size:
+def _take(bits, place, channel_step, step, start, width, sample, found):
+    """Note the cells (see `cells.cells_of`) of the sampled values of some channels of an image, while they are near."""
+    channels, positions, bounds = sample
+    if not channels.size:
         return
-    for k in range(bounds[channel], bounds[channel + 1]):
-        value = bits[start + (places[k] - channel * positions) * step]
+    for k in range(bounds[start], bounds[start + width]):
+        value = bits[place + channels[k] * channel_step + positions[k] * step]
         if (value & 0x7FFFFFFF) >= INFINITY:
             found[k] = CELLS
-            continue
-        if value == NEGATIVE_ZERO:
-            value = 0
-        found[k] = (((value >> 31) + value) >> DROPPED) + HALF
+        else:
+            value = 0 if value == NEGATIVE_ZERO else value
+            found[k] = (((value >> 31) + value) >> DROPPED) + HALF
 
 
 @numba.njit(nogil=True, error_model="numpy", cache=True)

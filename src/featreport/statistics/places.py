@@ -11,6 +11,7 @@ from torch import Tensor
 
 PER_IMAGE = 4096  # values of one image's output that are counted, at most
 SEED = 0
+Places = NDArray[np.int64]
 
 
 @lru_cache(maxsize=64)
@@ -30,7 +31,8 @@ def positions(total: int) -> Tensor:
 
 
 @lru_cache(maxsize=128)
-def sample_of(channels: int, per_channel: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places in an image `[c, p]`, and `[c + 1]`: where those of each channel begin among them."""
+def sample_of(channels: int, per_channel: int) -> tuple[Places, Places, Places]:
+    """Return channel and position of each place in an image `[c, p]`, and where each channel begins among them."""
     places = positions(channels * per_channel).numpy()
-    return places, np.searchsorted(places, np.arange(channels + 1) * per_channel)
+    bounds = np.searchsorted(places, np.arange(channels + 1) * per_channel)
+    return places // per_channel, places % per_channel, bounds
