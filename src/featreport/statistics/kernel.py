@@ -11,7 +11,8 @@ channel itself. Channels are shared out among threads, never split: the numbers 
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -99,27 +100,61 @@ def _read(
     *,
     by_rows: bool,
 ) -> None:
-    n, c, p = values.shape
-    sn, sc, sp = values.stride()
-    flat = _flat(values)
-    loops: Any = _loops()
+    shape, steps = tuple(values.shape), values.stride()
     threads = 1 if values.numel() <= ALONE else torch.get_num_threads()
+    way = _way(values.dtype, shape, steps, limits, threads, cells is not None, by_rows)
+    flat = values.detach().as_strided((way.reach,), (1,)).numpy()
+    found = np.empty((shape[0], way.sample[0].size), np.int16)
+    loops: Any = _loops()
     loops.share(threads)
-    sample = NOTHING if cells is None else sample_of(c, p)
-    found = np.empty((n, sample[0].size), np.int16)
-    upper = np.inf if limits.upper is None else float(limits.upper)
-    bits = flat.view(DIRECT[values.dtype])
-    bounds = (float(limits.near_zero), float(limits.dead), upper)
-    rest = (bounds, first, table.numpy(), at, sums.numpy(), sample, found)
+    rest = (way.bounds, first, table.numpy(), at, sums.numpy(), way.sample, found, way.most)
     if by_rows:
-        most = max(1, min(loops.GROUP // p, -(-c // (2 * threads))))
-        order = _as_bits(values.dtype, limits.near_zero)
-        loops.rows(bits, flat, (n, c, p), (sn, sc), order, *rest, most)
+        loops.rows(flat.view(way.bits), flat, shape, way.steps, way.order, *rest)
     else:
-        most = max(NARROW, -(-c // threads))
-        loops.columns(bits, flat, (n, c, p), (sn, sp), *rest, most)
+        loops.columns(flat.view(way.bits), flat, shape, way.steps, *rest)
     if cells is not None:
         loops.count(found, cells.numpy())
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a tensor of one shape, in memory and in type, is read."""
+
+    bits: Any
+    reach: int  # from its first to its last value in memory
+    steps: tuple[int, int]
+    order: tuple[Any, ...]
+    bounds: tuple[float, float, float]
+    sample: tuple[Any, Any, Any]
+    most: int  # channels that a thread reads at a time: it changes no number
+
+
+@lru_cache(maxsize=1024)
+def _way(
+    dtype: torch.dtype,
+    shape: tuple[int, int, int],
+    steps: tuple[int, int, int],
+    limits: Limits,
+    threads: int,
+    sampled: bool,
+    by_rows: bool,
+) -> _Way:
+    loops: Any = _loops()
+    _, c, p = shape
+    most = max(1, min(loops.GROUP // p, -(-c // (2 * threads)))) if by_rows else max(NARROW, -(-c // threads))
+    return _Way(
+        bits=DIRECT[dtype],
+        reach=1 + sum((size - 1) * step for size, step in zip(shape, steps, strict=True)),
+        steps=steps[:2] if by_rows else (steps[0], steps[2]),
+        order=_as_bits(dtype, limits.near_zero),
+        bounds=(
+            float(limits.near_zero),
+            float(limits.dead),
+            np.inf if limits.upper is None else float(limits.upper),
+        ),
+        sample=sample_of(c, p) if sampled else NOTHING,
+        most=most,
+    )
 
 
 @cache
@@ -130,9 +165,3 @@ def _as_bits(dtype: torch.dtype, near_zero: float) -> tuple[Any, ...]:
     top = whole(np.iinfo(whole).max)
     near = floating(at_most(near_zero) if dtype == torch.float32 else near_zero)
     return near.view(whole), top, whole(8 * top.itemsize - 1), floating(np.inf).view(whole)
-
-
-def _flat(values: Tensor) -> Any:
-    """All the memory a tensor reaches over, as one row."""
-    reach = 1 + sum((size - 1) * step for size, step in zip(values.shape, values.stride(), strict=True))
-    return values.detach().as_strided((reach,), (1,)).numpy()

@@ -48,7 +48,7 @@ threaded: Any = numba.njit(nogil=True, error_model="numpy", cache=True, parallel
 
 def share(threads: int) -> None:
     """Let the next loops run on so many threads."""
-    if THREADED:
+    if THREADED and threads != numba.get_num_threads():
         numba.set_num_threads(max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-PER_IMAGE = 4096  # values of one image's output that are counted, at most
+PER_IMAGE = 2048  # values of one image's output that are counted, at most
 SEED = 0
 Places = NDArray[np.int64]
 
@@ -18,7 +18,7 @@ Places = NDArray[np.int64]
 def positions(total: int) -> Tensor:
     """Return the places `[min(total, PER_IMAGE)]` of `total` values that are looked at, in order.
 
-    The values are cut into 4,096 equal stretches, and one place is drawn from each (stratified, seeded): no period of
+    The values are cut into 2,048 equal stretches, and one place is drawn from each (stratified, seeded): no period of
     the layer falls in step with them.
     """
     with torch.inference_mode(mode=False):
