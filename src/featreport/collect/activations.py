@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from featreport.collect.layout import TOKENS, Layout, Layouts, as_rows
 from featreport.collect.maps import ShownMaps
+from featreport.collect.passed import Key
 from featreport.collect.taps import Tap
 from featreport.results.schema import Activation, Histogram
 from featreport.statistics import Account, Ledger, Settings, Statistic, all_statistics, to_host
@@ -69,9 +70,11 @@ class ActivationCollector:
 
     def __post_init__(self) -> None:
         self.statistics: list[Statistic] = all_statistics(self.settings)
-        self._streams: dict[tuple[str, int, str | None], list[_Stream]] = {}
+        self._streams: dict[Key, list[_Stream]] = {}
         self._ledger = Ledger(self.statistics, self.device)
-        self._dropped: set[tuple[str, int, str | None]] = set()
+        self._taps: dict[Key, Tap] = {}  # in the order the network ran
+        self._copies: dict[Key, Key] = {}  # taps that handed on what another gave
+        self._dropped: set[Key] = set()
         self._layouts = Layouts()
         self._images: tuple[int, int] = (0, 0)
 
@@ -88,20 +91,23 @@ class ActivationCollector:
     def observe(self, tap: Tap, module: nn.Module | None, output: Tensor) -> None:
         """Reduce one tensor now: the next in-place op may overwrite it."""
         first, count = self._images
-        layouts = self._layouts.of(
-            module, output, count, tap.channel
-        )  # also for layers not wanted: channels pass through
-        key = (tap.layer, tap.call, tap.output)
+        key = tap.key
+        known = self._streams.get(key)
+        layouts: list[Layout] = []
+        if known is None or len(known[0].full) != output.ndim:  # also where not wanted: channels pass through
+            layouts = self._layouts.of(module, output, count, tap.channel)
+        else:
+            self._layouts.passed(module, output, tap.channel)
         if not self.wants(tap.layer):
             self.left_out[tap.layer] = self.left_out.get(tap.layer, False) or tap.rectifier
             return
-        if key in self._dropped:
+        if key in self._dropped or self._repeats(tap, key):
             return
-        known = self._streams.get(key)
         if known is None:
+            self._taps[key] = tap
             streams = [self._open(tap, layout, output) for layout in layouts]
         else:
-            streams = self._going_on(known, layouts[0], output)
+            streams = self._going_on(known, layouts, output)
         self._streams[key] = streams
         for stream in streams:
             rows = as_rows(output, stream.layout)
@@ -109,6 +115,20 @@ class ActivationCollector:
                 self._drop(key, stream, rows.shape[1])
                 return
             self._add(stream, output, rows, first, count)
+
+    def _repeats(self, tap: Tap, key: Key) -> bool:
+        """Whether this very tensor was just read as another tap, as it was in every batch before: it is read once."""
+        source = None if tap.same_as is None else self._copies.get(tap.same_as, tap.same_as)
+        if source in self._streams and key not in self._streams and self._copies.get(key, source) == source:
+            self._copies[key] = source
+            self._taps.setdefault(key, tap)
+            return True
+        if key not in self._copies:
+            return False
+        del self._copies[key], self._taps[key]
+        self._dropped.add(key)
+        self.skipped[tap.layer] = "it hands on what it was given for some batches, and not for others"
+        return True
 
     def end_batch(self) -> None:
         """Every tap of the batch was observed."""
@@ -133,7 +153,7 @@ class ActivationCollector:
             maps=ShownMaps(self.shown_images, self.shown_channels),
         )
 
-    def _going_on(self, streams: list[_Stream], layout: Layout, output: Tensor) -> list[_Stream]:
+    def _going_on(self, streams: list[_Stream], layouts: list[Layout], output: Tensor) -> list[_Stream]:
         """Keep the streams whose batch axis follows the batch; where none does, no axis is the batch."""
         kept = [stream for stream in streams if stream.fits(output, self._images[1])]
         if not kept:
@@ -141,11 +161,16 @@ class ActivationCollector:
             kept[0].layout = Layout(None, kept[0].layout.channel)
         for stream in kept:
             if output.ndim != len(stream.full):
+                layout = layouts[0]
                 stream.layout = layout if stream.layout.batch is not None else Layout(None, layout.channel)
         return kept
 
-    def _drop(self, key: tuple[str, int, str | None], stream: _Stream, channels: int) -> None:
-        self._dropped.add(key)
+    def _drop(self, key: Key, stream: _Stream, channels: int) -> None:
+        copies = [copy for copy, source in self._copies.items() if source == key]
+        for gone in (key, *copies):
+            self._dropped.add(gone)
+            del self._taps[gone]
+            self._copies.pop(gone, None)
         del self._streams[key]
         self.skipped[stream.tap.layer] = (
             f"its number of channels changes from batch to batch ({stream.channels}, then {channels})"
@@ -154,26 +179,30 @@ class ActivationCollector:
     @property
     def value_count(self) -> int:
         """How many taps have numbers."""
-        return len(self._streams)
+        return len(self._taps)
 
     def value(self) -> tuple[list[Activation], list[tuple[Tap, Layout, ShownMaps]]]:
         """Return every tap's results in the order the network ran, and the maps to show."""
-        streams = [_decided(streams) for streams in self._streams.values()]
-        images = [stream.images if stream.layout.batch is not None else None for stream in streams]
+        streams = {key: _decided(streams) for key, streams in self._streams.items()}
+        images = [s.images if s.layout.batch is not None else None for s in streams.values()]
         kept = self._ledger.tensors()
-        host = to_host([*kept, *(part for stream in streams for part in stream.maps.parts)])
+        host = to_host([*kept, *(part for stream in streams.values() for part in stream.maps.parts)])
         rest = iter(host[len(kept) :])
-        accounts = [stream.account for stream in streams]
-        taps = []
-        for stream, measured in zip(
-            streams, self._ledger.measured(host[: len(kept)], accounts, images), strict=True
+        accounts = [stream.account for stream in streams.values()]
+        found: dict[Key, dict[str, Any]] = {}
+        for (key, stream), measured in zip(
+            streams.items(), self._ledger.measured(host[: len(kept)], accounts, images), strict=True
         ):
             stream.maps.receive([next(rest) for _ in stream.maps.parts])
-            fields: dict[str, Any] = {}
+            found[key] = {}
             for statistic, tap in zip(self.statistics, measured, strict=True):
-                fields |= statistic.value(tap)
-            taps.append(_activation(stream, fields))
-        return taps, [(s.tap, s.layout, s.maps) for s in streams if s.layout.batch is not None]
+                found[key] |= statistic.value(tap)
+        sources = {key: self._copies.get(key, key) for key in self._taps}
+        taps = [
+            _activation(tap, streams[sources[key]], found[sources[key]]) for key, tap in self._taps.items()
+        ]
+        shown = ((tap, streams[sources[key]]) for key, tap in self._taps.items())
+        return taps, [(tap, s.layout, s.maps) for tap, s in shown if s.layout.batch is not None]
 
 
 def _decided(streams: list[_Stream]) -> _Stream:
@@ -189,17 +218,17 @@ def _without_batch(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
     return tuple(size for axis, size in enumerate(shape) if axis != layout.batch)
 
 
-def _activation(stream: _Stream, fields: dict[str, Any]) -> Activation:
+def _activation(tap: Tap, stream: _Stream, fields: dict[str, Any]) -> Activation:
     batch, channel = stream.layout.batch, stream.layout.channel
     axis = channel - 1 if batch is not None and channel > batch else channel
-    fields["histogram"] = Histogram(**fields["histogram"])
+    fields = fields | {"histogram": Histogram(**fields["histogram"])}
     return Activation(
-        layer=stream.tap.layer,
-        call=stream.tap.call,
-        output=stream.tap.output,
-        module=stream.tap.kind,
-        rectifier=stream.tap.rectifier,
-        same_as=stream.tap.same_as[0] if stream.tap.same_as else None,
+        layer=tap.layer,
+        call=tap.call,
+        output=tap.output,
+        module=tap.kind,
+        rectifier=tap.rectifier,
+        same_as=tap.same_as[0] if tap.same_as else None,
         shape=list(stream.shape),
         shape_varies=stream.varies,
         channel_axis=max(axis, 0),

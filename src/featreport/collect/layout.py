@@ -76,18 +76,24 @@ class Layouts:
 
         `channel` is the axis on which a function puts the channels, where it fixes it (`F.conv2d`, `F.linear`).
         """
-        width = declared_width(module) if module is not None else None
-        if width is not None:
-            self._latest = [*self._latest[-7:], width]
+        width = self.passed(module, output, channel)
         possible: list[int | None] = [*batch_axes(module, output, images)]
         if channel is not None and output.ndim > abs(channel):
             axis = channel % output.ndim
-            if channel in {1, -1}:
-                self._latest = [*self._latest[-7:], Width(output.shape[axis], last=channel < 0)]
             fixed = [Layout(batch, axis) for batch in possible or [None] if batch != axis]
             if fixed:
                 return fixed
         return [Layout(batch, self._channel(module, width, output, batch)) for batch in possible or [None]]
+
+    def passed(self, module: nn.Module | None, output: Tensor, channel: int | None = None) -> Width | None:
+        """Note what channels an output has, for what comes after it; return the width its module declares."""
+        width = declared_width(module) if module is not None else None
+        made = width
+        if channel in {1, -1} and output.ndim > 1:
+            made = Width(output.shape[channel % output.ndim], last=channel == -1)
+        if made is not None:
+            self._latest = [*self._latest[-7:], made]
+        return width
 
     def _channel(
         self, module: nn.Module | None, width: Width | None, output: Tensor, batch: int | None
@@ -125,6 +131,8 @@ def as_rows(output: Tensor, layout: Layout) -> Tensor:
         return output.reshape(1, 1, 1)
     if layout.channel < 0:
         return output.reshape(output.shape[0], 1, 1)
+    if layout.batch == 0 and layout.channel == 1 and output.is_contiguous() and output.numel():
+        return output.view(output.shape[0], output.shape[1], -1)
     if layout.batch is None:
         return output.movedim(layout.channel, 0).reshape(1, output.shape[layout.channel], -1)
     rest = output.movedim((layout.batch, layout.channel), (0, 1))
