@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 import numpy as np
 import torch
@@ -61,10 +62,17 @@ def precise(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
+@cache
+def _column(device: torch.device) -> Tensor:
+    """The fields of one channel, `[fields, 1]`, before anything was seen."""
+    with torch.inference_mode(mode=False):
+        column = torch.tensor([START[field] for field in Field], dtype=precise(device))
+        return column.to(device)[:, None]
+
+
 def blank(channels: int, device: torch.device) -> Tensor:
     """Return the table `[fields, channels]` before anything was seen."""
-    column = torch.tensor([START[field] for field in Field], dtype=precise(device))
-    return column.to(device)[:, None].repeat(1, channels)
+    return _column(device).expand(-1, channels).clone(memory_format=torch.contiguous_format)
 
 
 def merge(into: Tensor, other: Tensor) -> None:
