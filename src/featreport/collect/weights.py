@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,12 @@ from featreport.collect import kinds
 from featreport.results.schema import Buffer, Weight
 from featreport.statistics import Settings
 from featreport.statistics.weights import Subject, WeightStatistic, all_weight_statistics
+from featreport.statistics.weights.gram import one_thread
 from featreport.statistics.weights.reading import measure
 
 CPU = torch.device("cpu")
+FEW = 8  # tensors that are not worth a thread
+MOST = 8  # threads: each may hold a Gram matrix
 NOTHING: Mapping[str, Tensor] = {}
 
 
@@ -38,7 +42,7 @@ def measure_weights(
         names.setdefault(id(parameter), []).append(name)
         tensors[id(parameter)] = parameter
     statistics = all_weight_statistics(settings)
-    weights = []
+    subjects = []
     for key, (name, *tied) in names.items():
         module, local = owned[name]
         tensor = own_or_stored((name, *tied), stored, tensors[key])
@@ -53,8 +57,24 @@ def measure_weights(
             near_zero=settings.near_zero,
             device=device,
         )
-        weights.append(_weight(subject, statistics))
-    return weights
+        subjects.append(subject)
+    return _measured(subjects, statistics, device)
+
+
+def _measured(
+    subjects: Sequence[Subject], statistics: Sequence[WeightStatistic], device: torch.device
+) -> list[Weight]:
+    """Measure tensors side by side on the CPU, each in one thread: small products gain nothing from sharing them."""
+    workers = torch.get_num_threads() if device.type == "cpu" else 1
+    if workers == 1 or len(subjects) < FEW:
+        return [_weight(subject, statistics) for subject in subjects]
+    with (
+        one_thread(),
+        ThreadPoolExecutor(
+            min(workers, MOST), "featreport-weights", initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool,
+    ):
+        return list(pool.map(lambda subject: _weight(subject, statistics), subjects))
 
 
 def measure_buffers(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) -> list[Buffer]:
