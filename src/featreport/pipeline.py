@@ -126,8 +126,9 @@ def gather(plan: Plan, runs: list[Run], pictures: dict[str, str]) -> Results:
     """Put the runs' outcomes together with what made them."""
     from featreport.collect.device import choose_device, describe
     from featreport.collect.summary import definitions
-    from featreport.statistics import Settings
+    from featreport.statistics import Settings, engine
 
+    device = choose_device(plan.device)
     code = {run.source.text for run in plan.runs if run.source.kind.startswith("python-")}
     code |= {run.transform.text for run in plan.runs if run.transform.kind == "python"}
     timm = ("timm",) if any(run.source.kind == "timm" for run in plan.runs) else ()
@@ -135,8 +136,9 @@ def gather(plan: Plan, runs: list[Run], pictures: dict[str, str]) -> Results:
         title=plan.title,
         provenance=Provenance(
             versions={"python": platform.python_version()}
-            | {name: _version(name) for name in (*PACKAGES, *timm)},
-            device=describe(choose_device(plan.device)),
+            | {name: _version(name) for name in (*PACKAGES, *timm)}
+            | {"reduction": engine(device)},
+            device=describe(device),
             precision=plan.precision,
             manifest_name=plan.manifest_name,
             manifest_sha256=hashlib.sha256(plan.manifest_text.encode("utf-8")).hexdigest(),

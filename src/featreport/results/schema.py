@@ -222,7 +222,7 @@ class Definition(Frozen):
 class Provenance(Frozen):
     """What made the numbers: versions, device, the manifest's own text."""
 
-    versions: dict[str, str]  # featreport, python, torch, torchvision, numpy, pillow
+    versions: dict[str, str]  # featreport, python, torch, torchvision, numpy, pillow; what reads tensors
     device: str
     precision: str
     manifest_name: str

@@ -17,7 +17,7 @@ COUNT, MEAN, SPREAD, MAGNITUDE, LOW, HIGH, ZEROS, NEAR, NAN, POSINF, NEGINF, FIR
     range(15)
 )
 # What a thread keeps of each of its channels while it reads them, a row of BLOCK or GROUP numbers each. The first
-# eight are what `_lines` works on.
+# eight are what `four_lines` works on.
 SHIFT, TOTAL, SQUARE, SIZE, LEAST, MOST, NONE, FEW, AT_BOUND, WHOLE, LOUD, WHERE, FIRES, BOTTOM, TOP = range(
     15
 )
