@@ -150,4 +150,4 @@ def _set_random_state(device: torch.device, state: Any) -> None:
     if there is not None:
         torch.get_device_module(device).set_rng_state(there, device)
     random.setstate(python)
-    np.random.set_state(numpy)  # noqa: NPY002
+    np.random.set_state(numpy)  # noqa: NPY002 - the network's

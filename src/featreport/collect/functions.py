@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F  # noqa: N812 - as everybody names it
 from torch import Tensor
 
 Cuts = Callable[[tuple[Any, ...], Mapping[str, Any]], bool]

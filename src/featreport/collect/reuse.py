@@ -89,14 +89,14 @@ class Built:
                 parameter.data = copy.clone()
                 parameter.grad = None
             else:
-                module._buffers[name] = copy.clone()  # noqa: SLF001
+                module._buffers[name] = copy.clone()  # noqa: SLF001 - as registered
         for module, training in zip(modules, self.training, strict=True):
             module.training = training
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[tuple[int, str], Tensor | None]]:
     for index, module in enumerate(model.modules()):
-        for name, tensor in (*module._parameters.items(), *module._buffers.items()):  # noqa: SLF001
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):  # noqa: SLF001 - as registered
             yield (index, name), tensor
 
 

@@ -119,7 +119,7 @@ def computing_weights(model: nn.Module) -> set[int]:
     found: set[int] = set()
     for module in model.modules():
         if parametrize.is_parametrized(module):
-            found |= {id(inner) for inner in module.parametrizations.modules()}  # type: ignore[union-attr]
+            found |= {id(inner) for inner in module.parametrizations.modules()}  # type: ignore[union-attr]  # it is parametrized
     return found
 
 

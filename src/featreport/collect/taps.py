@@ -231,7 +231,7 @@ class Taps:
             frame = self._frames.pop()
         if frame.site.silent:
             return
-        with torch._C.DisableTorchFunction():  # noqa: SLF001
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - as in the hook above
             outputs = list(tensors_of(output))
             if frame.derived:
                 for _, tensor in outputs:
