@@ -23,9 +23,9 @@ from torch import nn
 from torchvision.models import get_model
 
 from featreport.collect.norms import measure_norms
-from featreport.collect.weights import measure_weights
+from featreport.collect.weights import measure_weights, parameters
 from featreport.statistics import Settings
-from featreport.statistics.weights import Subject, all_weight_statistics
+from featreport.statistics.weights import all_weight_statistics
 
 READING = {"weights.dead", "weights.near_zero_fraction", "weights.std"}
 SPECTRAL = {"weights.spectral_norm", "weights.redundant_fraction"}
@@ -44,8 +44,7 @@ def total(model: nn.Module) -> None:
 
 def some(model: nn.Module, metrics: set[str], *, norms: bool = False) -> None:
     chosen = [one for one in all_weight_statistics(Settings()) if one.metric in metrics]
-    for name, parameter in model.named_parameters():
-        subject = Subject(name, parameter, "weight" if parameter.ndim > 1 else "norm")
+    for subject in parameters(model, Settings()):
         for statistic in chosen:
             statistic.value(subject)
     if norms:

@@ -17,6 +17,7 @@ from featreport.results.schema import Weight
 from featreport.statistics import Settings
 from featreport.statistics.weights import Subject, all_weight_statistics
 from featreport.statistics.weights.alpha import fit
+from featreport.statistics.weights.reading import measure, measure_all
 from featreport.statistics.weights.untrained import SMALLEST
 
 Array = NDArray[np.float64]
@@ -108,6 +109,52 @@ def test_every_number_of_every_kind_of_layer_is_numpys(kind: str, dtype: torch.d
         assert (one.two_four_groups, one.two_four) == (pruned.size, pruned.sum())
     else:
         assert one.two_four_fraction is None
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_tensors_read_together_have_the_numbers_they_have_alone(threads: int) -> None:
+    generator = torch.Generator().manual_seed(7)
+    shapes = [
+        (),
+        (1,),
+        (0, 3),
+        (40000,),
+        (70, 900),
+        (5, 0, 2),
+        (900, 70),
+        (1, 50000),
+        (64, 3, 7, 7),
+        (40000, 1),
+    ]
+    tensors = [(torch.randn(shape, generator=generator), False) for shape in shapes]
+    tensors += [(torch.randn(4, 6, 5, 3, 3, generator=generator), True)]
+    tensors += [(tensors[4][0].T, False), (tensors[5][0].half(), False), (tensors[8][0].double(), False)]
+    for index, bad in ((3, math.nan), (6, math.inf), (7, -math.inf), (10, math.nan)):
+        tensors[index][0].view(-1)[17] = bad
+    tensors[9][0][-1] = 1e9  # a poor shift
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        together = measure_all(tensors, 1e-3)
+        alone = [measure(tensor, 1e-3, transposed=turned) for tensor, turned in tensors]
+    finally:
+        torch.set_num_threads(before)
+    for (tensor, turned), one, other in zip(tensors, together, alone, strict=True):
+        w = tensor.double().numpy()
+        fine = w[np.isfinite(w)]
+        assert (one.count, one.finite, one.nonfinite) == (w.size, fine.size, w.size - fine.size)
+        assert (one.zeros, one.near_zeros) == ((w == 0).sum(), (np.abs(w) <= 1e-3).sum())
+        assert (one.low, one.high) == ((fine.min(), fine.max()) if fine.size else (math.inf, -math.inf))
+        assert one.mean == (pytest.approx(fine.mean(), rel=1e-9) if fine.size else None)
+        assert one.std == (pytest.approx(fine.std(ddof=1), rel=1e-9) if fine.size > 1 else None)
+        rows = np.swapaxes(w, 1, 2) if turned else w
+        rows = rows.reshape((-1, *rows.shape[2:])) if turned else rows
+        rows = rows.reshape(rows.shape[0], math.prod(rows.shape[1:])) if w.ndim > 1 else rows.reshape(1, -1)
+        if w.size:
+            np.testing.assert_array_equal(one.peaks, np.abs(rows).max(1))
+        assert (one.mean, one.std) == (other.mean, other.std)
+        np.testing.assert_array_equal(one.peaks, other.peaks)
+        np.testing.assert_array_equal(one.norms, other.norms)
 
 
 @pytest.mark.parametrize("shape", [(300, 700), (700, 300), (97, 1500), (1500, 97), (256, 256)], ids=str)

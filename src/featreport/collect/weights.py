@@ -14,8 +14,9 @@ from featreport.collect import kinds
 from featreport.results.schema import Buffer, Weight
 from featreport.statistics import Settings
 from featreport.statistics.weights import Subject, WeightStatistic, all_weight_statistics
+from featreport.statistics.weights.base import read_together
 from featreport.statistics.weights.gram import one_thread
-from featreport.statistics.weights.reading import measure
+from featreport.statistics.weights.reading import Numbers, measure, measure_all
 
 CPU = torch.device("cpu")
 FEW = 8  # tensors that are not worth a thread
@@ -35,13 +36,20 @@ def measure_weights(
             these are what is measured.
         device: where products of matrices are taken.
     """
+    subjects = parameters(model, settings, stored, device)
+    return _measured(subjects, all_weight_statistics(settings), device)
+
+
+def parameters(
+    model: nn.Module, settings: Settings, stored: Mapping[str, Tensor] = NOTHING, device: torch.device = CPU
+) -> list[Subject]:
+    """Return every parameter, tied ones once under their first name, read once (see `measure_weights`)."""
     owned = owners(model)
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
         tensors[id(parameter)] = parameter
-    statistics = all_weight_statistics(settings)
     subjects = []
     for key, (name, *tied) in names.items():
         module, local = owned[name]
@@ -58,7 +66,8 @@ def measure_weights(
             device=device,
         )
         subjects.append(subject)
-    return _measured(subjects, statistics, device)
+    read_together(subjects, settings.near_zero)
+    return subjects
 
 
 def _measured(
@@ -80,9 +89,13 @@ def _measured(
 def measure_buffers(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) -> list[Buffer]:
     """Measure every buffer (BN running statistics, counters): apart, because none of them is a weight."""
     owned = owners(model)
+    tensors = {
+        name: own_or_stored((name,), stored, buffer).detach() for name, buffer in model.named_buffers()
+    }
+    numbers = measure_all([(tensor, False) for tensor in tensors.values()], 0.0)
     return [
-        _buffer(name, type(owned[name][0]).__name__, own_or_stored((name,), stored, buffer))
-        for name, buffer in model.named_buffers()
+        _buffer(name, type(owned[name][0]).__name__, tensor, found)
+        for (name, tensor), found in zip(tensors.items(), numbers, strict=True)
     ]
 
 
@@ -105,7 +118,8 @@ def measure_tensors(
         entry = tensors[name]
         tensor = entry if isinstance(entry, Tensor) else entry.value()
         if kinds.is_buffer(name, tensor.dtype):
-            buffers += [_buffer(each, "", tensor) for each in (name, *tied)]
+            numbers = measure(tensor, 0.0)
+            buffers += [_buffer(each, "", tensor, numbers) for each in (name, *tied)]
         else:
             kind = kinds.of_name(name, shapes)
             subject = Subject(name, tensor, kind, tied=tied, near_zero=settings.near_zero, device=device)
@@ -153,8 +167,7 @@ def _weight(subject: Subject, statistics: Sequence[WeightStatistic]) -> Weight:
     )
 
 
-def _buffer(name: str, module: str, tensor: Tensor) -> Buffer:
-    numbers = measure(tensor, 0.0)
+def _buffer(name: str, module: str, tensor: Tensor, numbers: Numbers) -> Buffer:
     return Buffer(
         name=name,
         module=module,

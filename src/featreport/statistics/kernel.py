@@ -11,6 +11,7 @@ channel itself. Channels are shared out among threads, never split: the numbers 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -76,6 +77,32 @@ def reduce_into(
         _read(found, 0, sums[start : start + step], copy, limits, first + start, None, by_rows=True)
         merge(part, found)
     return False
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where a float32 tensor `[n, c, p]` lies in memory, without gaps, and the column of its first channel."""
+
+    address: int
+    n: int
+    c: int
+    p: int
+    at: int
+
+
+def together(table: Tensor, blocks: Sequence[Block], limits: Limits) -> None:
+    """Write the tables of many tensors on the CPU, none of them empty, into a blank one `[fields, columns]`."""
+    loops: Any = _loops()
+    size = sum(block.n * block.c * block.p for block in blocks)
+    threads = 1 if size <= ALONE else torch.get_num_threads()
+    loops.share(threads)
+    loops.together(
+        np.array([(block.address, block.n, block.c, block.p, block.at) for block in blocks], np.int64),
+        np.linspace(0, size, threads + 1).astype(np.int64),
+        _as_bits(torch.float32, limits.near_zero),
+        (float(limits.near_zero), float(limits.dead), np.inf),
+        table.numpy(),
+    )
 
 
 def _by_rows(values: Tensor) -> bool | None:

@@ -8,6 +8,8 @@ from typing import Any
 import numba
 import numpy as np
 import torch  # noqa: F401 - before any loop runs: then Numba's OpenMP layer uses the threads that torch has
+from numba import types
+from numba.extending import intrinsic
 
 from featreport.statistics.cells import CELLS, DROPPED
 from featreport.statistics.lines import (
@@ -82,6 +84,60 @@ def rows(bits, values, shape, steps, order, limits, first, table, at, sums, samp
             *(keep, values, start, (shape[0], shape[2]), steps[1], (steps[0], 1)),
             *(limits, first, table, at, sums),
         )
+
+
+@threaded
+def together(blocks, ends, order, limits, table):
+    """Read many float32 tensors that lie in memory without gaps, as `rows` reads one.
+
+    Args:
+        blocks: of each its address, its shape n, c, p, and the column of its first channel, `[tensors, 5]`.
+        ends: where the threads' parts end, from 0, in values of all tensors one after the other, `[parts + 1]`. A
+            channel belongs to the part that it begins in.
+        order: see `_as_bits`.
+        limits: the thresholds.
+        table: what is written, `[fields, columns]`.
+    """
+    for part in numba.prange(ends.size - 1):
+        box = np.empty(2, np.int32)
+        seen = box.view(np.float32)
+        passed = 0
+        for t in range(blocks.shape[0]):
+            address, n, c, p, column = blocks[t]
+            load = n * p
+            start = max(0, (ends[part] - passed + load - 1) // load)
+            stop = min(c, (ends[part + 1] - passed + load - 1) // load)
+            if start < stop:
+                flat = numba.carray(_pointer(address), (c * load,), np.float32)
+                most = max(1, GROUP // p)
+                for at in range(start, stop, most):
+                    shape = (n, min(most, stop - at), p)
+                    _apart(flat[at * p :], shape, c * p, order, limits, table, column + at, box, seen)
+            passed += c * load
+
+
+@inner
+def _apart(values, shape, step, order, limits, table, at, box, seen):
+    """Some channels of a tensor, `step` values between its images."""
+    n, width, p = shape
+    bits = values.view(np.int32)
+    keep, sums = np.zeros((USES, width)), np.empty((n, width))
+    _begin(keep, values, 0, p)
+    for i in range(n):
+        for j in range(width):
+            _row(keep, j, bits, values, i * step + j * p, p, order, box, seen)
+        _fold(keep, i, p, values, i * step, (p, 1), limits, 0, sums, 0)
+    _finish(keep, values, 0, (n, p), p, (step, 1), limits, 0, table, at, sums)
+
+
+@intrinsic
+def _pointer(_typing, address):
+    """Turn an address into a pointer."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.voidptr(address), generate
 
 
 @inner

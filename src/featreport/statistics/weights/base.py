@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from featreport.statistics.base import Settings
 from featreport.statistics.weights.gram import cosines
-from featreport.statistics.weights.reading import Numbers, Spread, measure, spread
+from featreport.statistics.weights.reading import Numbers, Spread, measure, measure_all, spread
 
 MATRIX = 2  # axes from which on a tensor is a matrix of rows
 CPU = torch.device("cpu")
@@ -43,12 +44,13 @@ class Subject:
     def view(self) -> Tensor:
         """Return the tensor with its groups apart where it belongs to a transposed convolution."""
         tensor = self.tensor.detach()
-        if not self._turned:
+        if not self.turned:
             return tensor
         return torch.unflatten(tensor, 0, (self.transposed or 1, -1))
 
     @property
-    def _turned(self) -> bool:
+    def turned(self) -> bool:
+        """Whether it is seen as a transposed convolution's groups."""
         return self.transposed is not None and self.tensor.ndim > MATRIX
 
     @property
@@ -70,7 +72,7 @@ class Subject:
     @cached_property
     def numbers(self) -> Numbers:
         """What one reading gives."""
-        return measure(self.view, self.near_zero, transposed=self._turned)
+        return measure(self.view, self.near_zero, transposed=self.turned)
 
     @cached_property
     def spread(self) -> Spread:
@@ -85,7 +87,7 @@ class Subject:
     @cached_property
     def rows(self) -> Tensor:
         """Return the matrix `[output channels, everything else]`: a view where the strides allow one, else a copy."""
-        if not self._turned:
+        if not self.turned:
             return self.view.reshape(self.view.shape[0], -1)
         return self.view.movedim(2, 1).flatten(0, 1).flatten(1)
 
@@ -100,6 +102,13 @@ class Subject:
         """Let go of what is large."""
         for name in ("cosines", "rows"):
             self.__dict__.pop(name, None)
+
+
+def read_together(subjects: Sequence[Subject], near_zero: float) -> None:
+    """Take the first reading of all of them in one go."""
+    views = [(subject.view, subject.turned) for subject in subjects]
+    for subject, numbers in zip(subjects, measure_all(views, near_zero), strict=True):
+        subject.__dict__["numbers"] = numbers
 
 
 class Described:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from featreport.statistics.kernel import Block, runs, together
 from featreport.statistics.reduction import reduce_into
 from featreport.statistics.table import Field, Limits, at_most, blank, merge
 from featreport.statistics.weights.bins import BINS, Bins
@@ -27,19 +28,21 @@ Array = NDArray[np.float64]
 
 
 class Numbers:
-    """What the first reading gives, from a table `[fields, rows]`. Mean and spread are of the finite values."""
+    """What the first reading gives of a tensor. Mean and spread are of the finite values.
 
-    def __init__(self, table: Array, count: int) -> None:
+    Args:
+        table: of its rows, `[fields, rows]`.
+        count: how many values it has.
+        joined: what its rows have together: moments, extrema, and counts from `Field.ZEROS` to `Field.NEGINF`.
+    """
+
+    def __init__(self, table: Array, count: int, joined: Joined) -> None:
         self.count = count
         self._table = table
-        sums = table[Field.ZEROS : Field.NEGINF + 1].sum(1).astype(np.int64).tolist()
-        self.zeros, self.near_zeros, self.nan, self.posinf, self.neginf = sums
-        self.low, self.high = math.inf, -math.inf
-        if table.shape[1]:
-            self.low, self.high = float(table[Field.LOW].min()) + 0.0, float(table[Field.HIGH].max()) + 0.0
+        self._mean, self._spread, self.low, self.high = joined.moments
+        self.zeros, self.near_zeros, self.nan, self.posinf, self.neginf = joined.counts
         self.nonfinite: int = self.nan + self.posinf + self.neginf
         self.finite = count - self.nonfinite
-        self._mean, self._spread = _joined(table, self.finite)
 
     @property
     def mean(self) -> float | None:
@@ -70,37 +73,92 @@ class Numbers:
         return found
 
 
-def _joined(table: Array, finite: int) -> tuple[float, float]:
-    """Return mean and sum of squared deviations of all rows together."""
-    if table.shape[1] == 1:
-        return float(table[Field.MEAN, 0]), float(table[Field.SPREAD, 0])
+@dataclass(frozen=True)
+class Joined:
+    """What the rows of a tensor have together."""
+
+    moments: Sequence[float] = (0.0, 0.0, math.inf, -math.inf)  # mean, squared deviations, least, greatest
+    counts: Sequence[int] = (0, 0, 0, 0, 0)  # zeros, near-zeros, NaN, +Inf, -Inf
+
+
+def _join(table: Array, starts: NDArray[np.intp]) -> list[Joined]:
+    """Return what the rows of each tensor have together: its rows begin at `starts`, and it has at least one."""
+    if not starts.size:
+        return []
+    counts = np.add.reduceat(table[Field.COUNT : Field.NEGINF + 1], starts, axis=1)
+    rows = np.diff(starts, append=table.shape[1])
     count, mean = table[Field.COUNT], table[Field.MEAN]
     with np.errstate(over="ignore", invalid="ignore"):
-        middle = float((count / max(1, finite)) @ mean)
-        gap = mean - middle
-        return middle, float(table[Field.SPREAD].sum() + (count * gap) @ gap)
+        weight = count / np.repeat(np.maximum(counts[Field.COUNT], 1.0), rows)
+        middle = np.add.reduceat(weight * mean, starts)
+        gap = mean - np.repeat(middle, rows)
+        spread = counts[Field.SPREAD] + np.add.reduceat(count * gap * gap, starts)
+    low = np.minimum.reduceat(table[Field.LOW], starts) + 0.0
+    high = np.maximum.reduceat(table[Field.HIGH], starts) + 0.0
+    moments = np.stack([middle, spread, low, high]).T.tolist()
+    found = counts[Field.ZEROS :].T.astype(np.int64).tolist()
+    return [Joined(*both) for both in zip(moments, found, strict=True)]
 
 
 def measure(tensor: Tensor, near_zero: float, *, transposed: bool = False) -> Numbers:
-    """Return the numbers of a whole tensor, of complex ones of their real parts.
+    """Return the numbers of a whole tensor: see `measure_all`."""
+    return measure_all([(tensor, transposed)], near_zero)[0]
 
-    Its rows lie along the first axis; `transposed`: along the first and the third, one after the other. A tensor of
-    fewer than two axes is one row.
+
+def measure_all(tensors: Sequence[tuple[Tensor, bool]], near_zero: float) -> list[Numbers]:
+    """Return the numbers of whole tensors, of complex ones of their real parts.
+
+    The rows of a tensor lie along its first axis; of a transposed one (`True`) along the first and the third, one
+    after the other. A tensor of fewer than two axes is one row.
     """
-    tensor, limits = _real(tensor), Limits(0.0, near_zero)
+    limits = Limits(0.0, near_zero)
+    real = [(_real(tensor), transposed) for tensor, transposed in tensors]
+    rows = np.array([_rows(tensor, transposed=transposed) for tensor, transposed in real], np.intp)
+    starts = np.cumsum(rows) - rows
+    table = blank(int(rows.sum()), CPU)
+    blocks: list[Block] = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for (tensor, transposed), at in zip(real, starts.tolist(), strict=True):
+            for offset, part in _parts(tensor, transposed=transposed):
+                if _direct(part):
+                    blocks.append(_block(part, at + offset))
+                else:
+                    _read(table[:, at + offset : at + offset + part.shape[1]], part, limits)
+    if blocks:
+        together(table, blocks, limits)
+    found = table.numpy()
+    joined = iter(_join(found, starts[rows > 0]))
+    return [
+        Numbers(found[:, at : at + height], tensor.numel(), next(joined) if height else Joined())
+        for (tensor, _), at, height in zip(real, starts.tolist(), rows.tolist(), strict=True)
+    ]
+
+
+def _rows(tensor: Tensor, *, transposed: bool) -> int:
+    if transposed:
+        return tensor.shape[0] * tensor.shape[2]
+    return tensor.shape[0] if tensor.ndim > 1 else 1
+
+
+def _parts(tensor: Tensor, *, transposed: bool) -> Iterator[tuple[int, Tensor]]:
+    """Yield `[n, rows, …]` with the number of its first row."""
+    if not tensor.numel():
+        return
     if not transposed:
-        rows = tensor.shape[0] if tensor.ndim > 1 else 1
-        parts = [tensor[None] if tensor.ndim > 1 else tensor.reshape(1, 1, -1)]
-    else:
-        rows = tensor.shape[0] * tensor.shape[2]
-        parts = list(tensor)
-    table = blank(rows, CPU)
-    if tensor.numel():
-        with np.errstate(over="ignore", invalid="ignore"):
-            for index, part in enumerate(parts):
-                width = part.shape[1]
-                _read(table[:, index * width : (index + 1) * width], part, limits)
-    return Numbers(table.numpy(), tensor.numel())
+        yield 0, tensor[None] if tensor.ndim > 1 else tensor.reshape(1, 1, -1)
+        return
+    for index, part in enumerate(tensor):
+        yield index * tensor.shape[2], part
+
+
+def _direct(part: Tensor) -> bool:
+    """Whether it is read with others in one go."""
+    return part.dtype == torch.float32 and part.is_contiguous() and runs(part)
+
+
+def _block(part: Tensor, at: int) -> Block:
+    n, rows = part.shape[:2]
+    return Block(part.data_ptr(), n, rows, part.numel() // (n * rows), at)
 
 
 def _read(table: Tensor, values: Tensor, limits: Limits) -> None:
