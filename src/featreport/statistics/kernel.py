@@ -27,6 +27,7 @@ DIRECT: dict[torch.dtype, Any] = {torch.float32: np.int32, torch.float64: np.int
 NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64))
 HALVES = {torch.float16, torch.bfloat16}
 NARROW = 32  # channels side by side that are worth a thread
+ROW = 16  # elements that are read in the time that one row more takes
 ALONE = 1 << 15  # elements that one thread reads sooner than two are woken
 COPIED = 1 << 18  # elements of a half-precision or scattered tensor that are copied at a time
 
@@ -109,11 +110,9 @@ def _by_rows(values: Tensor) -> bool | None:
     """Whether positions (True) or channels (False) lie side by side in memory; None for neither."""
     _, c, p = values.shape
     steps = values.stride()
-    if steps[2] == 1 and p > 1:
+    if steps[2] == 1 or p == 1:
         return True
-    if steps[1] == 1 or c == 1:
-        return False
-    return True if p == 1 else None
+    return False if steps[1] == 1 or c == 1 else None
 
 
 def _read(
@@ -128,7 +127,7 @@ def _read(
     by_rows: bool,
 ) -> None:
     shape, steps = tuple(values.shape), values.stride()
-    threads = 1 if values.numel() <= ALONE else torch.get_num_threads()
+    threads = 1 if values.numel() + ROW * shape[0] * shape[1] <= ALONE else torch.get_num_threads()
     way = _way(values.dtype, shape, steps, limits, threads, cells is not None, by_rows)
     flat = values.detach().as_strided((way.reach,), (1,)).numpy()
     found = np.empty((shape[0], way.sample[0].size), np.int16)
@@ -186,9 +185,9 @@ def _way(
 
 @cache
 def _as_bits(dtype: torch.dtype, near_zero: float) -> tuple[Any, ...]:
-    """Return near-zero, the greatest integer, where the sign stands, and infinity, as bits of `dtype`."""
+    """Return near-zero, the greatest integer, and infinity, as bits of `dtype`."""
     whole = DIRECT[dtype]
     floating = np.float32 if dtype == torch.float32 else np.float64
     top = whole(np.iinfo(whole).max)
     near = floating(at_most(near_zero) if dtype == torch.float32 else near_zero)
-    return near.view(whole), top, whole(8 * top.itemsize - 1), floating(np.inf).view(whole)
+    return near.view(whole), top, floating(np.inf).view(whole)

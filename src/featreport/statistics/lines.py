@@ -10,6 +10,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from featreport.statistics.machine import like, negative
+
 REORDERED = {"reassoc", "contract", "nsz"}  # sums may be taken in lanes; NaN and infinity keep their meaning
 BLOCK = 128  # channels read side by side, at most
 POOR = 1e6  # the shift lies a thousand standard deviations from the mean: better to read the channel again
@@ -22,30 +24,35 @@ SHIFT, TOTAL, SQUARE, SIZE, LEAST, MOST, NONE, FEW, AT_BOUND, WHOLE, LOUD, WHERE
     15
 )
 USES = 15
-inner: Any = numba.njit(nogil=True, error_model="numpy", cache=True, no_cpython_wrapper=True)
-reordered: Any = numba.njit(
-    nogil=True, error_model="numpy", cache=True, no_cpython_wrapper=True, fastmath=REORDERED
-)
+HOW = {"nogil": True, "error_model": "numpy", "cache": True, "no_cpython_wrapper": True}
+seldom: Any = numba.njit(**HOW)
+inner: Any = numba.njit(**HOW, forceinline=True)  # a call would take longer than a short row
+reordered: Any = numba.njit(**HOW, forceinline=True, fastmath=REORDERED)
 
 
 @reordered
-def row_line(bits, values, shift, near, top, sign):
-    """One channel of one image that lies in a row: extrema as ordered integers, counts, sums of deviations."""
-    low, high = top, ~top
-    zeros = nears = np.int32(0)
+def row_line(bits, values, place, p, shift, near, top):
+    """One channel of one image that lies in a row: extrema as ordered integers, counts, sums of deviations.
+
+    `place` and `p` are unsigned: an index that cannot be negative is not tested for it.
+    """
+    low, high = top, like(~top, top)
+    zeros = above = np.int32(0)
     total = square = magnitude = 0.0
-    for i in range(bits.size):
-        size = bits[i] & top
-        key = bits[i] ^ ((bits[i] >> sign) & top)
-        low, high = min(low, key), max(high, key)
-        zeros += np.int32(size == 0)
-        nears += np.int32(size <= near)
+    for i in range(place, place + p):
+        bit = bits[i]
+        size = like(bit & top, top)
+        key = like(bit ^ (negative(bit) & top), top)
+        low = min(low, key)
+        high = max(high, key)
+        zeros = like(zeros + (size == 0), zeros)
+        above = like(above + (size > near), above)
         value = np.float64(values[i])
         off = value - shift
         total += off
         square += off * off
         magnitude += abs(value)
-    return low, high, zeros, nears, total, square, magnitude
+    return low, high, zeros, p - above, total, square, magnitude
 
 
 @reordered
@@ -115,7 +122,7 @@ def write(table, column, counts, moments, extremes):
     return poor
 
 
-@inner
+@seldom
 def carefully(values, at, shape, steps, limits, first, table, column, sums, channel):
     """Read one channel value by value, where some are not finite or its first value was a poor shift."""
     n, p = shape
@@ -132,7 +139,7 @@ def carefully(values, at, shape, steps, limits, first, table, column, sums, chan
         shift = table[MEAN, column]
 
 
-@inner
+@seldom
 def _slowly(values, at, shape, steps, shift, limits, first, table, column, sums, channel):
     near, dead, upper = limits
     numbers = zeros = nears = nans = ups = downs = fired = bound = 0

@@ -8,8 +8,6 @@ from typing import Any
 import numba
 import numpy as np
 import torch  # noqa: F401 - before any loop runs: then Numba's OpenMP layer uses the threads that torch has
-from numba import types
-from numba.extending import intrinsic
 
 from featreport.statistics.cells import CELLS, DROPPED
 from featreport.statistics.lines import (
@@ -37,6 +35,7 @@ from featreport.statistics.lines import (
     row_line,
     write,
 )
+from featreport.statistics.machine import like, negative, pointer, same_bits
 
 INFINITY, NEGATIVE_ZERO = 0x7F800000, -0x80000000
 HALF = CELLS // 2
@@ -49,6 +48,7 @@ THREADED = find_spec("numba.np.ufunc.omppool") is not None and numba.config.THRE
 if THREADED:
     numba.config.THREADING_LAYER = "omp"
 
+ROOM = 16  # numbers kept of a channel: USES, and what fills two lines of the cache
 # Values of neighbouring channels that are read together: short rows lie side by side in memory.
 GROUP = 1 << 12
 TILE = 16  # positions of them, before the next block
@@ -70,15 +70,14 @@ def rows(bits, values, shape, steps, order, limits, first, table, at, sums, samp
     for group in numba.prange((shape[1] + most - 1) // most):
         start = group * most
         width = min(most, shape[1] - start)
-        keep = np.zeros((USES, most))[:, :width]
-        box = np.empty(2, bits.dtype)
-        seen = box.view(values.dtype)
+        flat = np.zeros(width * ROOM)
+        keep = flat.reshape((width, ROOM)).T
         _begin(keep, values, start * steps[1], steps[1])
         for i in range(shape[0]):
             place = i * steps[0] + start * steps[1]
             for j in range(width):
-                _row(keep, j, bits, values, place + j * steps[1], shape[2], order, box, seen)
-            _fold(keep, i, shape[2], values, place, (steps[1], 1), limits, first, sums, start)
+                row = (np.uint64(place + j * steps[1]), np.uint64(shape[2]))
+                sums[i, start + j] = _row(flat, j, bits, values, row, order, limits, first + i)
             _take(bits, i * steps[0], steps[1], 1, start, width, sample, found[i])
         _finish(
             *(keep, values, start, (shape[0], shape[2]), steps[1], (steps[0], 1)),
@@ -99,8 +98,6 @@ def together(blocks, ends, order, limits, table):
         table: what is written, `[fields, columns]`.
     """
     for part in numba.prange(ends.size - 1):
-        box = np.empty(2, np.int32)
-        seen = box.view(np.float32)
         passed = 0
         for t in range(blocks.shape[0]):
             address, n, c, p, column = blocks[t]
@@ -108,53 +105,56 @@ def together(blocks, ends, order, limits, table):
             start = max(0, (ends[part] - passed + load - 1) // load)
             stop = min(c, (ends[part + 1] - passed + load - 1) // load)
             if start < stop:
-                flat = numba.carray(_pointer(address), (c * load,), np.float32)
+                values = numba.carray(pointer(address), (c * load,), np.float32)
                 most = max(1, GROUP // p)
                 for at in range(start, stop, most):
                     shape = (n, min(most, stop - at), p)
-                    _apart(flat[at * p :], shape, c * p, order, limits, table, column + at, box, seen)
+                    _apart(values[at * p :], shape, c * p, order, limits, table, column + at)
             passed += c * load
 
 
 @inner
-def _apart(values, shape, step, order, limits, table, at, box, seen):
+def _apart(values, shape, step, order, limits, table, at):
     """Some channels of a tensor, `step` values between its images."""
     n, width, p = shape
     bits = values.view(np.int32)
-    keep, sums = np.zeros((USES, width)), np.empty((n, width))
+    flat, sums = np.zeros(width * ROOM), np.empty((n, width))
+    keep = flat.reshape((width, ROOM)).T
     _begin(keep, values, 0, p)
     for i in range(n):
         for j in range(width):
-            _row(keep, j, bits, values, i * step + j * p, p, order, box, seen)
-        _fold(keep, i, p, values, i * step, (p, 1), limits, 0, sums, 0)
+            row = (np.uint64(i * step + j * p), np.uint64(p))
+            sums[i, j] = _row(flat, j, bits, values, row, order, limits, i)
     _finish(keep, values, 0, (n, p), p, (step, 1), limits, 0, table, at, sums)
 
 
-@intrinsic
-def _pointer(_typing, address):
-    """Turn an address into a pointer."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.voidptr(address), generate
-
-
 @inner
-def _row(keep, j, bits, values, place, p, order, box, seen):
-    near, top, sign, infinity = order
-    low, high, zeros, nears, total, square, size = row_line(
-        bits[place : place + p], values[place : place + p], keep[SHIFT, j], near, top, sign
-    )
-    box[0], box[1] = low ^ ((low >> sign) & top), high ^ ((high >> sign) & top)
-    keep[LEAST, j], keep[MOST, j] = seen[0], seen[1]
+def _row(flat, j, bits, values, row, order, limits, image):
+    """One channel of one image: what it adds to what is kept of the channel. Returns its sum."""
+    place, p = row
+    near, top, infinity = order
+    _, dead, upper = limits
+    at = np.uint64(j * ROOM)
+    shift = flat[at + SHIFT]
+    low, high, zeros, nears, total, square, size = row_line(bits, values, place, p, shift, near, top)
+    least = np.float64(same_bits(like(low ^ (negative(low) & top), top), values[place]))
+    most = np.float64(same_bits(like(high ^ (negative(high) & top), top), values[place]))
     if low <= ~infinity or high >= infinity:
         size = np.nan  # some value is no number
-    keep[SIZE, j] += size
-    keep[NONE, j] += zeros
-    keep[FEW, j] += nears
-    keep[TOTAL, j] += total
-    keep[SQUARE, j] += square
+    flat[at + SIZE] += size
+    flat[at + NONE] += zeros
+    flat[at + FEW] += nears
+    flat[at + TOTAL] += total
+    flat[at + SQUARE] += square
+    loud = max(abs(least), abs(most))
+    flat[at + FIRES] += loud > dead
+    if loud > flat[at + LOUD]:
+        flat[at + LOUD], flat[at + WHERE] = loud, image
+    flat[at + BOTTOM], flat[at + TOP] = min(flat[at + BOTTOM], least), max(flat[at + TOP], most)
+    if most >= upper:
+        for i in range(place, place + p):
+            flat[at + AT_BOUND] += values[i] >= upper
+    return total + shift * p
 
 
 @threaded
