@@ -2,15 +2,18 @@
 
 Chosen by measurement on two cores (float32, GB/s read; time of the first compilation): torch's reductions one after
 the other 0.2 to 1.0; torch.compile's C++ 4 to 9 after 20 s, or 3 s in every process that finds it cached, and only
-where a C++ compiler is installed; this 9 to 11 on one core alone, after 2 s once per machine.
+where a C++ compiler is installed; this 15 to 33 (short rows 5 to 12), compiled once per machine.
 
 Values are read as their bits: ordered as integers, they give extrema, zeros, near-zeros and the presence of NaN or
 infinity in arithmetic that vectorises and is exact. Moments are float64 sums of deviations from a value of the
-channel itself. Channels are shared out among threads, never split: the numbers do not depend on how many there are.
+channel itself. Threads share out the images, as torch's own do, because each finds in its caches what it wrote (shared
+out by channels the network after it was slowed down as much as the reading took); blocks of images are joined in
+their order, and their number follows from the shape: no number depends on how many threads there are.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -18,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from featreport.statistics.places import sample_of
@@ -26,7 +30,9 @@ from featreport.statistics.table import Limits, at_most, blank, merge
 DIRECT: dict[torch.dtype, Any] = {torch.float32: np.int32, torch.float64: np.int64}
 NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64))
 HALVES = {torch.float16, torch.bfloat16}
-NARROW = 32  # channels side by side that are worth a thread
+BLOCKS = (
+    4  # of images, which threads read apart: as torch's own threads wrote them, and find them in their caches
+)
 ROW = 16  # elements that are read in the time that one row more takes
 ALONE = 1 << 15  # elements that one thread reads sooner than two are woken
 COPIED = 1 << 18  # elements of a half-precision or scattered tensor that are copied at a time
@@ -133,13 +139,28 @@ def _read(
     found = np.empty((shape[0], way.sample[0].size), np.int16)
     loops: Any = _loops()
     loops.share(threads)
-    rest = (way.bounds, first, table.numpy(), at, sums.numpy(), way.sample, found, way.most)
+    rest = (way.bounds, first, table.numpy(), at, sums.numpy(), way.sample, found, way.parts, _room(way.room))
     if by_rows:
         loops.rows(flat.view(way.bits), flat, shape, way.steps, way.order, *rest)
     else:
         loops.columns(flat.view(way.bits), flat, shape, way.steps, *rest)
     if cells is not None:
         loops.count(found, cells.numpy())
+
+
+class _Own(threading.local):
+    """Memory to work in, used again by the next reading: new memory would have to be cleared by the system."""
+
+    room = np.empty(0)
+
+
+_own = _Own()
+
+
+def _room(numbers: int) -> NDArray[np.float64]:
+    if _own.room.size < numbers:
+        _own.room = np.empty(numbers)
+    return _own.room
 
 
 @dataclass(frozen=True)
@@ -152,7 +173,10 @@ class _Way:
     order: tuple[Any, ...]
     bounds: tuple[float, float, float]
     sample: tuple[Any, Any, Any]
-    most: int  # channels that a thread reads at a time: it changes no number
+    parts: tuple[
+        int, int, int
+    ]  # blocks of images, groups of channels, threads: only the blocks change a last bit
+    room: int
 
 
 @lru_cache(maxsize=1024)
@@ -167,7 +191,7 @@ def _way(
 ) -> _Way:
     loops: Any = _loops()
     _, c, p = shape
-    most = max(1, min(loops.GROUP // p, -(-c // (2 * threads)))) if by_rows else max(NARROW, -(-c // threads))
+    blocks = max(1, min(BLOCKS, shape[0], shape[0] * p // WORTH))
     return _Way(
         bits=DIRECT[dtype],
         reach=1 + sum((size - 1) * step for size, step in zip(shape, steps, strict=True)),
@@ -179,7 +203,8 @@ def _way(
             np.inf if limits.upper is None else float(limits.upper),
         ),
         sample=sample_of(c, p) if sampled else NOTHING,
-        most=most,
+        parts=(blocks, -(-threads // blocks), threads),
+        room=blocks * -(-c // loops.BLOCK) * loops.BLOCK * loops.ROOM,
     )
 
 

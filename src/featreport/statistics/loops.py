@@ -20,12 +20,12 @@ from featreport.statistics.lines import (
     LOUD,
     MOST,
     NONE,
+    ROOM,
     SHIFT,
     SIZE,
     SQUARE,
     TOP,
     TOTAL,
-    USES,
     WHERE,
     WHOLE,
     carefully,
@@ -48,9 +48,7 @@ THREADED = find_spec("numba.np.ufunc.omppool") is not None and numba.config.THRE
 if THREADED:
     numba.config.THREADING_LAYER = "omp"
 
-ROOM = 16  # numbers kept of a channel: USES, and what fills two lines of the cache
-# Values of neighbouring channels that are read together: short rows lie side by side in memory.
-GROUP = 1 << 12
+WIDE = 4096  # rows of a weight that a thread keeps of at a time
 TILE = 16  # positions of them, before the next block
 threaded: Any = numba.njit(nogil=True, error_model="numpy", cache=True, parallel=THREADED)
 
@@ -62,27 +60,56 @@ def share(threads: int) -> None:
 
 
 @threaded
-def rows(bits, values, shape, steps, order, limits, first, table, at, sums, sample, found, most):
+def rows(bits, values, shape, steps, order, limits, first, table, at, sums, sample, found, parts, room):
     """Read a tensor whose positions lie side by side: `steps` between images and between channels.
 
-    `most` channels are a thread's at a time.
+    `parts` = (blocks of images, groups of channels, threads): a block and a group are read by one thread, which keeps
+    what it saw apart. The blocks of a channel are joined in their order, however many threads there are. `room` is
+    memory to work in: ROOM numbers for each channel of each block.
     """
-    for group in numba.prange((shape[1] + most - 1) // most):
-        start = group * most
-        width = min(most, shape[1] - start)
-        flat = np.zeros(width * ROOM)
-        keep = flat.reshape((width, ROOM)).T
-        _begin(keep, values, start * steps[1], steps[1])
-        for i in range(shape[0]):
-            place = i * steps[0] + start * steps[1]
-            for j in range(width):
-                row = (np.uint64(place + j * steps[1]), np.uint64(shape[2]))
-                sums[i, start + j] = _row(flat, j, bits, values, row, order, limits, first + i)
-            _take(bits, i * steps[0], steps[1], 1, start, width, sample, found[i])
-        _finish(
-            *(keep, values, start, (shape[0], shape[2]), steps[1], (steps[0], 1)),
-            *(limits, first, table, at, sums),
-        )
+    n, c, p = shape
+    blocks, groups, threads = parts
+    kept = room[: blocks * c * ROOM].reshape((blocks, c * ROOM))
+    for part in numba.prange(blocks * groups):
+        block, group = part // groups, part % groups
+        start, stop = c * group // groups, c * (group + 1) // groups
+        flat = kept[block]
+        _begin(_by_use(flat, start, stop), values, start * steps[1], steps[1])
+        for i in range(n * block // blocks, n * (block + 1) // blocks):
+            for j in range(start, stop):
+                row = (np.uint64(i * steps[0] + j * steps[1]), np.uint64(p))
+                sums[i, j] = _row(flat, j, bits, values, row, order, limits, first + i)
+            _take(bits, i * steps[0], steps[1], 1, start, stop, sample, found[i])
+    for group in numba.prange(threads):
+        start, stop = c * group // threads, c * (group + 1) // threads
+        keep = _by_use(kept[0], start, stop)
+        for block in range(1, blocks):
+            _join(keep, _by_use(kept[block], start, stop))
+        place = (steps[0], 1)
+        _finish(keep, values, start, (n, p), steps[1], place, limits, first, table, at, sums)
+
+
+@inner
+def _by_use(flat, start, stop):
+    """What is kept of some channels, `[ROOM, channels]`."""
+    return flat[start * ROOM : stop * ROOM].reshape((stop - start, ROOM)).T
+
+
+@inner
+def _join(keep, more):
+    """Add what was kept of the next images to what was kept of those before."""
+    for j in range(keep.shape[1]):
+        keep[TOTAL, j] += more[TOTAL, j]
+        keep[SQUARE, j] += more[SQUARE, j]
+        keep[SIZE, j] += more[SIZE, j]
+        keep[NONE, j] += more[NONE, j]
+        keep[FEW, j] += more[FEW, j]
+        keep[FIRES, j] += more[FIRES, j]
+        keep[AT_BOUND, j] += more[AT_BOUND, j]
+        if more[LOUD, j] > keep[LOUD, j]:
+            keep[LOUD, j], keep[WHERE, j] = more[LOUD, j], more[WHERE, j]
+        keep[BOTTOM, j] = min(keep[BOTTOM, j], more[BOTTOM, j])
+        keep[TOP, j] = max(keep[TOP, j], more[TOP, j])
 
 
 @threaded
@@ -106,7 +133,7 @@ def together(blocks, ends, order, limits, table):
             stop = min(c, (ends[part + 1] - passed + load - 1) // load)
             if start < stop:
                 values = numba.carray(pointer(address), (c * load,), np.float32)
-                most = max(1, GROUP // p)
+                most = min(WIDE, stop - start)
                 for at in range(start, stop, most):
                     shape = (n, min(most, stop - at), p)
                     _apart(values[at * p :], shape, c * p, order, limits, table, column + at)
@@ -118,8 +145,8 @@ def _apart(values, shape, step, order, limits, table, at):
     """Some channels of a tensor, `step` values between its images."""
     n, width, p = shape
     bits = values.view(np.int32)
-    flat, sums = np.zeros(width * ROOM), np.empty((n, width))
-    keep = flat.reshape((width, ROOM)).T
+    flat, sums = np.empty(width * ROOM), np.empty((n, width))
+    keep = _by_use(flat, 0, width)
     _begin(keep, values, 0, p)
     for i in range(n):
         for j in range(width):
@@ -152,45 +179,52 @@ def _row(flat, j, bits, values, row, order, limits, image):
         flat[at + LOUD], flat[at + WHERE] = loud, image
     flat[at + BOTTOM], flat[at + TOP] = min(flat[at + BOTTOM], least), max(flat[at + TOP], most)
     if most >= upper:
+        met = np.int32(0)
         for i in range(place, place + p):
-            flat[at + AT_BOUND] += values[i] >= upper
+            met = like(met + (values[i] >= upper), met)
+        flat[at + AT_BOUND] += met
     return total + shift * p
 
 
 @threaded
-def columns(bits, values, shape, steps, limits, first, table, at, sums, sample, found, most):
+def columns(bits, values, shape, steps, limits, first, table, at, sums, sample, found, parts, room):
     """Read a tensor whose channels lie side by side: `steps` between images and between positions.
 
-    `most` channels are a thread's; it reads a few positions of all of them before the next few, so that memory is
-    read in order, and BLOCK channels at a time, so that what it keeps of them stays in the first-level cache.
+    `parts` and `room` as of `rows`, for whole blocks of BLOCK channels. A thread reads a few positions of all its
+    channels before the next few, so that memory is read in order, and a block at a time, so that what it keeps of one
+    stays in the first-level cache.
     """
-    for group in numba.prange((shape[1] + most - 1) // most):
-        start = group * most
-        width = min(most, shape[1] - start)
-        blocks = (width + BLOCK - 1) // BLOCK
-        flat = np.zeros((blocks, USES * BLOCK))
-        for b in range(blocks):
-            keep = flat[b].reshape((USES, BLOCK))[:, : min(BLOCK, width - b * BLOCK)]
-            _begin(keep, values, start + b * BLOCK, 1)
-        for i in range(shape[0]):
-            place = i * steps[0] + start
-            for k in range(0, shape[2], TILE):
-                for b in range(blocks):
-                    wide = min(BLOCK, width - b * BLOCK)
-                    corner = place + k * steps[1] + b * BLOCK
-                    _tile(flat[b], values, corner, wide, min(TILE, shape[2] - k), steps[1], limits[0])
-            for b in range(blocks):
-                keep = flat[b].reshape((USES, BLOCK))[:, : min(BLOCK, width - b * BLOCK)]
-                channel = start + b * BLOCK
-                corner = place + b * BLOCK
-                _fold(keep, i, shape[2], values, corner, (1, steps[1]), limits, first, sums, channel)
-            _take(bits, i * steps[0], 1, steps[1], start, width, sample, found[i])
-        for b in range(blocks):
-            keep = flat[b].reshape((USES, BLOCK))[:, : min(BLOCK, width - b * BLOCK)]
-            _finish(
-                *(keep, values, start + b * BLOCK, (shape[0], shape[2]), 1, steps),
-                *(limits, first, table, at, sums),
-            )
+    n, c, p = shape
+    blocks, groups, _ = parts
+    wide = (c + BLOCK - 1) // BLOCK
+    kept = room[: blocks * wide * ROOM * BLOCK].reshape((blocks, wide, ROOM * BLOCK))
+    for part in numba.prange(blocks * groups):
+        block, group = part // groups, part % groups
+        start, stop = wide * group // groups, wide * (group + 1) // groups
+        flat = kept[block]
+        for b in range(start, stop):
+            _begin(_of_block(flat, b, c), values, b * BLOCK, 1)
+        for i in range(n * block // blocks, n * (block + 1) // blocks):
+            place = i * steps[0]
+            for k in range(0, p, TILE):
+                for b in range(start, stop):
+                    corner, width = place + k * steps[1] + b * BLOCK, min(BLOCK, c - b * BLOCK)
+                    _tile(flat[b], values, corner, width, min(TILE, p - k), steps[1], limits[0])
+            for b in range(start, stop):
+                keep, corner = _of_block(flat, b, c), place + b * BLOCK
+                _fold(keep, i, p, values, corner, (1, steps[1]), limits, first, sums, b * BLOCK)
+            _take(bits, place, 1, steps[1], start * BLOCK, min(c, stop * BLOCK), sample, found[i])
+    for b in numba.prange(wide):
+        keep = _of_block(kept[0], b, c)
+        for block in range(1, blocks):
+            _join(keep, _of_block(kept[block], b, c))
+        _finish(keep, values, b * BLOCK, (n, p), 1, steps, limits, first, table, at, sums)
+
+
+@inner
+def _of_block(flat, b, c):
+    """What is kept of a block of channels, `[ROOM, channels]`."""
+    return flat[b].reshape((ROOM, BLOCK))[:, : min(BLOCK, c - b * BLOCK)]
 
 
 @inner
@@ -216,6 +250,8 @@ def _tile(flat, values, place, width, p, step, near):
 def _begin(keep, values, place, step):
     for j in range(keep.shape[1]):
         keep[SHIFT, j] = values[place + j * step]
+        keep[TOTAL, j] = keep[SQUARE, j] = keep[SIZE, j] = keep[WHOLE, j] = 0.0
+        keep[NONE, j] = keep[FEW, j] = keep[FIRES, j] = keep[AT_BOUND, j] = 0.0
         keep[LEAST, j] = keep[BOTTOM, j] = np.inf
         keep[MOST, j] = keep[TOP, j] = -np.inf
         keep[LOUD, j] = keep[WHERE, j] = -1.0
@@ -268,12 +304,12 @@ def _finish(keep, values, start, shape, step, steps, limits, first, table, at, s
 
 
 @inner
-def _take(bits, place, channel_step, step, start, width, sample, found):
+def _take(bits, place, channel_step, step, start, stop, sample, found):
     """Note the cells (see `cells.cells_of`) of the sampled values of some channels of an image, while they are near."""
     channels, positions, bounds = sample
     if not channels.size:
         return
-    for k in range(bounds[start], bounds[start + width]):
+    for k in range(bounds[start], bounds[stop]):
         value = bits[place + channels[k] * channel_step + positions[k] * step]
         if (value & 0x7FFFFFFF) >= INFINITY:
             found[k] = CELLS

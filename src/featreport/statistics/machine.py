@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba.extending
 from numba import types
-from numba.extending import intrinsic
+
+intrinsic: Any = numba.extending.intrinsic
 
 
 @intrinsic
