@@ -30,9 +30,8 @@ from featreport.statistics.table import Limits, at_most, blank, merge
 DIRECT: dict[torch.dtype, Any] = {torch.float32: np.int32, torch.float64: np.int64}
 NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64))
 HALVES = {torch.float16, torch.bfloat16}
-BLOCKS = (
-    4  # of images, which threads read apart: as torch's own threads wrote them, and find them in their caches
-)
+BLOCKS = 4  # of images, at most
+WORTH = 64  # values of a channel that are worth a block
 ROW = 16  # elements that are read in the time that one row more takes
 ALONE = 1 << 15  # elements that one thread reads sooner than two are woken
 COPIED = 1 << 18  # elements of a half-precision or scattered tensor that are copied at a time

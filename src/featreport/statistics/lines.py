@@ -18,8 +18,8 @@ POOR = 1e6  # the shift lies a thousand standard deviations from the mean: bette
 COUNT, MEAN, SPREAD, MAGNITUDE, LOW, HIGH, ZEROS, NEAR, NAN, POSINF, NEGINF, FIRED, BOUND, PEAK, IMAGE = (
     range(15)
 )
-# What a thread keeps of each of its channels while it reads them: ROOM numbers, of which these are used. Of channels that
-# lie side by side a row of BLOCK numbers each; the first eight are what `four_lines` works on.
+# What a thread keeps of each of its channels while it reads them: ROOM numbers, of which these are used. Of channels
+# that lie side by side a row of BLOCK numbers each; the first eight are what `four_lines` works on.
 SHIFT, TOTAL, SQUARE, SIZE, LEAST, MOST, NONE, FEW, AT_BOUND, WHOLE, LOUD, WHERE, FIRES, BOTTOM, TOP = range(
     15
 )

@@ -14,20 +14,20 @@ intrinsic: Any = numba.extending.intrinsic
 
 
 @intrinsic
-def like(_typing: Any, value: Any, other: Any) -> Any:
+def like(_typing, value, other):
     """Return `value` in the type of `other`."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         return context.cast(builder, arguments[0], *signature.args)
 
     return other(value, other), generate
 
 
 @intrinsic
-def negative(_typing: Any, value: Any) -> Any:
+def negative(_typing, value):
     """Return all bits set (-1) for a negative integer, 0 for others."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
         width = arguments[0].type.width
         return builder.ashr(arguments[0], arguments[0].type(width - 1))
 
@@ -35,20 +35,20 @@ def negative(_typing: Any, value: Any) -> Any:
 
 
 @intrinsic
-def same_bits(_typing: Any, value: Any, other: Any) -> Any:
+def same_bits(_typing, value, other):
     """Return the bits of `value` read as the type of `other`, which is as wide."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
 
     return other(value, other), generate
 
 
 @intrinsic
-def pointer(_typing: Any, address: Any) -> Any:
+def pointer(_typing, address):
     """Turn an address into a pointer."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
     return types.voidptr(address), generate
