@@ -59,7 +59,7 @@ def measure(
         ledgers[place].record(accounts[place], part, firsts[index])
         ledgers[place].end_batch()
     apart = [
-        ledger.measured(to_host(ledger.tensors()), [account], [values.shape[0]])[0]
+        next(ledger.measured(to_host(ledger.tensors()), [account], [values.shape[0]]))
         for ledger, account in zip(ledgers, accounts, strict=True)
     ]
     out: dict[str, Any] = {}
@@ -310,7 +310,7 @@ def test_an_empty_batch_adds_nothing(engine: str, shape: tuple[int, int, int]) -
         for part in (torch.zeros(shape), values, torch.zeros(shape)):
             ledger.record(account, part, 0)
             ledger.end_batch()
-        tap = ledger.measured(to_host(ledger.tensors()), [account], [4])[0][0]
+        tap = next(ledger.measured(to_host(ledger.tensors()), [account], [4]))[0]
         assert tap[Field.COUNT].tolist() == [16.0] * 3
         assert tap[Field.MEAN] == pytest.approx(values.double().mean((0, 2)).numpy(), rel=1e-12)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,8 +95,8 @@ class Ledger:
 
     def measured(
         self, host: Sequence[NDArray[Any]], accounts: Sequence[Account], images: Sequence[int | None]
-    ) -> list[list[Measured]]:
-        """Return what each tap's statistics are worked out of, one each.
+    ) -> Iterator[list[Measured]]:
+        """Yield what each tap's statistics are worked out of, one each.
 
         Args:
             host: `tensors()`, on the host.
@@ -109,17 +109,10 @@ class Ledger:
             account.row: [{name: next(own) for name in state} for state in account.states]
             for account in self._accounts
         }
-        return [
-            [
-                Measured(
-                    table[:, account.at : account.at + account.channels],
-                    cells[account.row].astype(np.int64),
-                    seen,
-                    account.measured,
-                    account.limits.upper,
-                    state,
-                )
+        for account, seen in zip(accounts, images, strict=True):
+            columns = table[:, account.at : account.at + account.channels]
+            counts = cells[account.row].astype(np.int64)  # of one tap at a time: it is large
+            yield [
+                Measured(columns, counts, seen, account.measured, account.limits.upper, state)
                 for state in states[account.row]
             ]
-            for account, seen in zip(accounts, images, strict=True)
-        ]
