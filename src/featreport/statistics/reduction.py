@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from featreport.statistics import kernel
+from featreport.statistics.cells import CELLS
 from featreport.statistics.sample import count_into
 from featreport.statistics.table import Field, Limits, blank, merge, precise
 
@@ -121,3 +122,14 @@ def definition(values: Tensor, limits: Limits, first: int) -> Reduced:
         Field.PEAK_IMAGE: torch.where(peak >= 0, (image + first).to(exact.dtype), -1.0),
     }
     return Reduced(torch.stack([rows[field].to(exact.dtype) for field in Field]), sums)
+
+
+def warm() -> None:
+    """Compile what reads tensors on the CPU, about 15 s once per machine; afterwards it is found in a cache."""
+    rows = torch.zeros(1, 2, 3)
+    for values in (rows, rows.transpose(1, 2), rows.double()):  # float64: counters, and weights of that type
+        table = blank(values.shape[1], values.device)
+        cells = torch.zeros(CELLS + 1, dtype=torch.int32)
+        reduce_into(table, 0, torch.zeros(values.shape[:2], dtype=table.dtype), values, Limits(), 0, cells)
+    if kernel.runs(rows):
+        kernel.together(blank(2, rows.device), [kernel.Block(rows.data_ptr(), *rows.shape, 0)], Limits())
