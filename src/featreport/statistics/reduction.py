@@ -132,4 +132,4 @@ def warm() -> None:
         cells = torch.zeros(CELLS + 1, dtype=torch.int32)
         reduce_into(table, 0, torch.zeros(values.shape[:2], dtype=table.dtype), values, Limits(), 0, cells)
     if kernel.runs(rows):
-        kernel.together(blank(2, rows.device), [kernel.Block(rows.data_ptr(), *rows.shape, 0)], Limits())
+        kernel.together(blank(2, rows.device), [kernel.Block(rows.data_ptr(), 1, 2, 3, 0)], Limits())
