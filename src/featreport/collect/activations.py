@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import torch
@@ -39,6 +40,11 @@ class _Stream:
     def shape(self) -> tuple[int, ...]:
         """The shape for one image, or the whole first output's where no axis is known as the batch."""
         return _without_batch(self.full, self.layout)
+
+    def with_batch(self, output: Tensor) -> Tensor:
+        """Return the output of a batch of one image with its batch axis, where `squeeze()` took that too."""
+        axis = self.layout.batch
+        return output if axis is None or tuple(output.shape) != self.shape else output.unsqueeze(axis)
 
     def fits(self, output: Tensor, images: int) -> bool:
         """Whether the batch can still stand where it was first seen."""
@@ -86,16 +92,19 @@ class ActivationCollector:
     def begin_batch(self, first: int, count: int) -> None:
         """The next taps come from images `first … first + count − 1` of the run."""
         self._images = (first, count)
-        self._layouts = Layouts()
+        self._layouts.begin()
 
     def observe(self, tap: Tap, module: nn.Module | None, output: Tensor) -> None:
         """Reduce one tensor now: the next in-place op may overwrite it."""
         first, count = self._images
         key = tap.key
         known = self._streams.get(key)
+        output = output.resolve_neg()
+        if known is not None and count == 1:
+            output = known[0].with_batch(output)
         layouts: list[Layout] = []
         if known is None or len(known[0].full) != output.ndim:  # also where not wanted: channels pass through
-            layouts = self._layouts.of(module, output, count, tap.channel)
+            layouts = self._layouts.of_tap(tap, module, output, count)
         else:
             self._layouts.passed(module, output, tap.channel)
         if not self.wants(tap.layer):
@@ -149,7 +158,7 @@ class ActivationCollector:
             layout=layout,
             full=tuple(output.shape),
             channels=channels,
-            account=self._ledger.open(channels, self.settings.limits(tap.upper)),
+            account=self._ledger.open(channels, self.settings.limits(bound_in(tap.upper, output.dtype))),
             maps=ShownMaps(self.shown_images, self.shown_channels),
         )
 
@@ -212,6 +221,12 @@ def _decided(streams: list[_Stream]) -> _Stream:
     if (len(streams) > 1 and not declared) or not stream.certain():
         stream.layout = Layout(None, stream.layout.channel)
     return stream
+
+
+@cache
+def bound_in(upper: float | None, dtype: torch.dtype) -> float | None:
+    """Return a bound as the numbers of a type have it: 0.7 is not a float32."""
+    return None if upper is None else float(torch.tensor(upper, dtype=dtype))
 
 
 def _without_batch(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.conv import _ConvTransposeNd
+from torchvision.ops.misc import FrozenBatchNorm2d
 
 from featreport.collect.sites import ROOT
 from featreport.results.schema import Activation, Death
@@ -18,9 +19,17 @@ Key = tuple[str, int, str | None]  # layer, call, output
 Producers = Mapping[Key, Key | None]
 Array = NDArray[np.float64]
 
-PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in eval mode
-STILL = 1e-6  # |γ| at most this scales any input away
-FAR = 100.0  # standard deviations: a normalised input does not reach further
+# What a proof may lead through is what torch's own code computes: a class derived from these may compute anything.
+PASSING = {nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout}  # in eval mode
+RECTIFYING = {nn.ReLU, nn.ReLU6}
+RECTIFYING_FUNCTIONS = {"F.relu", "F.relu6"}
+WEIGHTED = {
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+}
+NORMS = {nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, FrozenBatchNorm2d}
+STILL = 1e-6  # |γ| at most this scales any usual input away
+FAR = 100.0  # standard deviations: usual inputs do not reach further
 SILENT = 1.0  # of eps: a running variance up to it counts for nothing beside eps
 MOST_STEPS = 8
 
@@ -51,7 +60,8 @@ class Proofs:
 
     model: nn.Module
     producers: Producers
-    rectifiers: Set[Key]
+    kinds: Mapping[Key, str]
+    borrowed: Set[str]
     dead: float
     _modules: dict[str, nn.Module] = field(init=False)
     _filters: dict[str, tuple[Array, Array] | None] = field(default_factory=dict)
@@ -83,17 +93,22 @@ class Proofs:
             if place is None:
                 break
             module = self._modules.get(place[0])
-            if isinstance(module, (_ConvNd, nn.Linear)):
+            kind = None if module is None or place[0] in self.borrowed or not _plain(module) else type(module)
+            if module is not None and kind in WEIGHTED:
                 chain.weight = (place[0], module)
                 break
-            if module is not None and _is_norm(module) and chain.norm is None:
+            if module is not None and kind in NORMS and chain.norm is None:
                 chain.norm = (place[0], module)
-            elif place in self.rectifiers and chain.norm is None:
+            elif chain.norm is None and (kind in RECTIFYING or self._function(place, module)):
                 chain.rectified = True
-            elif not isinstance(module, PASSING):
+            elif kind not in PASSING:
                 break
             place = self.producers.get(place)
         return chain
+
+    def _function(self, place: Key, module: nn.Module | None) -> bool:
+        """Whether a tap is what F.relu gave, called by a module that runs others or hands on something else."""
+        return module is None and self.kinds.get(place) in RECTIFYING_FUNCTIONS
 
     def _cause(self, chain: _Chain, channel: int, channels: int) -> tuple[str, str | None, bool]:
         """Return the cause, the module whose numbers show it, and whether they prove it for every input."""
@@ -138,7 +153,7 @@ class Proofs:
             return None
         scale, shift = abs(float(norm.scale[channel])), float(norm.shift[channel])
         if self._quiet(shift, chain) and (scale <= STILL or (chain.rectified and FAR * scale <= -shift)):
-            return "batch norm scale", chain.norm[0], True
+            return "batch norm scale", chain.norm[0], scale == 0
         if norm.variance[channel] <= SILENT * norm.eps:
             return "batch norm variance", chain.norm[0], False  # a still input, in training
         return None
@@ -148,9 +163,10 @@ def _key(tap: Activation) -> Key:
     return tap.layer, tap.call, tap.output
 
 
-def _is_norm(module: nn.Module) -> bool:
-    """Whether a module scales by running statistics: BatchNorm, and torchvision's frozen one."""
-    return getattr(module, "running_var", None) is not None and getattr(module, "weight", None) is not None
+def _plain(module: nn.Module) -> bool:
+    """Whether what a module gives is what its class computes in eval mode: nobody hooked it or replaced its forward."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks)  # noqa: SLF001 - ours are off by now
+    return not any(hooks) and "forward" not in module.__dict__ and not module.training
 
 
 def _norm_numbers(module: nn.Module) -> _Norm | None:
@@ -184,7 +200,11 @@ def _host(tensor: Tensor) -> Array:
 
 
 def explain_deaths(
-    model: nn.Module, taps: Sequence[Activation], producers: Producers, dead: float
+    model: nn.Module,
+    taps: Sequence[Activation],
+    producers: Producers,
+    dead: float,
+    borrowed: Set[str] = frozenset(),
 ) -> list[Activation]:
     """Return every tap with the causes of its dead channels.
 
@@ -193,6 +213,7 @@ def explain_deaths(
         taps: what was measured.
         producers: which tap gave each tap's input, where it was one alone.
         dead: the threshold of death.
+        borrowed: layers whose weights another module computed with: nothing is proved of what bears their names.
     """
-    proofs = Proofs(model, producers, {_key(tap) for tap in taps if tap.rectifier}, dead)
+    proofs = Proofs(model, producers, {_key(tap): tap.module for tap in taps}, borrowed, dead)
     return [proofs.explain(tap) for tap in taps]

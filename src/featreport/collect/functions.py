@@ -21,6 +21,7 @@ import torch.nn.functional as F  # noqa: N812 - as everybody names it
 from torch import Tensor
 
 Cuts = Callable[[tuple[Any, ...], Mapping[str, Any]], bool]
+Bound = Callable[[tuple[Any, ...], Mapping[str, Any]], float | None]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Rule:
     rectifies: Cuts | None = None  # whether this call cuts off at zero
     only_rectifier: bool = False  # any other call of it is no tap
     anywhere: bool = False  # an activation function: whatever its shape
+    bound: Bound | None = None  # the greatest value a call can give, where an argument says it
     owned: bool = False  # computes with the weights of a layer, which may have a name of its own
 
 
@@ -52,6 +54,16 @@ def _least_is_zero(place: int, name: str) -> Cuts:
         return _zero(given.get(name, args[place] if len(args) > place else None))
 
     return cuts
+
+
+def _upper(place: int, name: str, usual: float | None = None) -> Bound:
+    """The upper bound, an argument of the call: a number, or None."""
+
+    def bound(args: tuple[Any, ...], given: Mapping[str, Any]) -> float | None:
+        value = given.get(name, args[place] if len(args) > place else usual)
+        return float(value) if isinstance(value, (int, float)) else None
+
+    return bound
 
 
 def _other_is_zero(args: tuple[Any, ...], given: Mapping[str, Any]) -> bool:
@@ -108,6 +120,11 @@ CLAMPS: dict[str, Cuts] = {
     "maximum": _other_is_zero,
     "max": _other_is_zero,
 }
+BOUNDS: dict[str, Bound] = {
+    "hardtanh": _upper(2, "max_val", 1.0),
+    "clamp": _upper(2, "max"),
+    "clip": _upper(2, "max"),
+}
 JOINS = {"add": "add", "mul": "mul", "multiply": "mul", "cat": "cat", "concat": "cat", "concatenate": "cat"}
 POOLS = tuple(
     f"{kind}{axes}d"
@@ -141,9 +158,9 @@ def _rules() -> dict[Any, Rule]:
                         found[function] = Rule(plain, f"F.{plain}", **how)
 
     for name in ACTIVATIONS:
-        enter([name], name, rectifies=RECTIFIERS.get(name), anywhere=True)
+        enter([name], name, rectifies=RECTIFIERS.get(name), bound=BOUNDS.get(name), anywhere=True)
     for name, cuts in CLAMPS.items():
-        enter([name], name, rectifies=cuts, only_rectifier=True)
+        enter([name], name, rectifies=cuts, bound=BOUNDS.get(name), only_rectifier=True)
     for name, plain in JOINS.items():
         enter([name], plain, needs=2)
     for name in (*POOLS, "interpolate", "grid_sample"):

@@ -42,9 +42,9 @@ class Functions(TorchFunctionMode):
         if several or writing or isinstance(output, Tensor):
             derived = func not in MAKERS and any(tensor in flow for tensor in given_tensors(args, given))
             if writing:
-                for tensor in (*args[:1], given.get("input"), given.get("out")):
+                for tensor in given_tensors((*args[:1], given.get("input"), given.get("out"))):
                     taps.passed.written(tensor)
-                    if derived and isinstance(tensor, Tensor):
+                    if derived:
                         flow.filled(tensor)
             flow.note(output, derived=derived)
             if rule is not None and call is not None and (rule.anywhere or several or flow.step(output)):
@@ -60,5 +60,4 @@ class Functions(TorchFunctionMode):
         count = taps.flow.count(operands)
         if count < rule.needs or (rule.needs > 1 and not any(tensor in taps.passed for tensor in operands)):
             return None
-        traced = taps.tracing and rule.needs == 1
-        return taps.function(rule, args, given, taps.source(operands) if traced else None)
+        return taps.function(rule, args, given, taps.fed(operands) if taps.tracing else ())

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-FIRST = (nn.GroupNorm, _NormBase, nn.PixelShuffle, nn.PixelUnshuffle, nn.LocalResponseNorm)
+from featreport.collect.passed import Fed, Key
+
+if TYPE_CHECKING:
+    from featreport.collect.taps import Tap
+
 TOKENS = 3  # axes of [N, T, C] and [T, N, C]
 SPATIAL = ("MaxPool", "AvgPool", "LPPool", "FractionalMaxPool", "Upsample")
 
@@ -64,18 +70,42 @@ def _is_spatial(module: nn.Module) -> bool:
 
 
 class Layouts:
-    """Follows channels through the network: a module without a declared width inherits its producer's."""
+    """Follows channels through the network.
+
+    They are where a module's own attributes say; else, of what computes without a width of its own, where they were in
+    what it was given; else on the side where the latest layer with as many channels has them.
+    """
 
     def __init__(self) -> None:
         self._latest: list[Width] = []  # most recent producers last
+        self._axes: dict[Key, int] = {}  # where the channels of each tap are
+
+    def begin(self) -> None:
+        """Another forward pass begins."""
+        self._latest.clear()
+
+    def of_tap(self, tap: Tap, module: nn.Module | None, output: Tensor, images: int) -> list[Layout]:
+        """Return every possible layout of a tap's output, as `of`; what is computed from it inherits it."""
+        layouts = self.of(module, output, images, tap.channel, tap.fed)
+        axes = {layout.channel for layout in layouts}
+        if len(axes) == 1:
+            self._axes[tap.key] = axes.pop()
+        return layouts
 
     def of(
-        self, module: nn.Module | None, output: Tensor, images: int, channel: int | None = None
+        self,
+        module: nn.Module | None,
+        output: Tensor,
+        images: int,
+        channel: int | None = None,
+        fed: Sequence[Fed | None] = (),
     ) -> list[Layout]:
         """Return every possible layout of an output of N images, in the order the network runs; never none.
 
-        `channel` is the axis on which a function puts the channels, where it fixes it (`F.conv2d`, `F.linear`).
+        `channel` is the axis on which a function puts the channels, where it fixes it (`F.conv2d`, `F.linear`); `fed`
+        what the output was computed from.
         """
+        inherited = self._inherited(output, fed)
         width = self.passed(module, output, channel)
         possible: list[int | None] = [*batch_axes(module, output, images)]
         if channel is not None and output.ndim > abs(channel):
@@ -83,7 +113,10 @@ class Layouts:
             fixed = [Layout(batch, axis) for batch in possible or [None] if batch != axis]
             if fixed:
                 return fixed
-        return [Layout(batch, self._channel(module, width, output, batch)) for batch in possible or [None]]
+        return [
+            Layout(batch, self._channel(module, width, output, batch, inherited))
+            for batch in possible or [None]
+        ]
 
     def passed(self, module: nn.Module | None, output: Tensor, channel: int | None = None) -> Width | None:
         """Note what channels an output has, for what comes after it; return the width its module declares."""
@@ -96,7 +129,12 @@ class Layouts:
         return width
 
     def _channel(
-        self, module: nn.Module | None, width: Width | None, output: Tensor, batch: int | None
+        self,
+        module: nn.Module | None,
+        width: Width | None,
+        output: Tensor,
+        batch: int | None,
+        inherited: int | None,
     ) -> int:
         axes = [axis for axis in range(output.ndim) if axis != (batch or 0)]
         if not axes:  # one number per image, or a scalar
@@ -107,14 +145,23 @@ class Layouts:
             return self._place(width, output, axes)
         if module is not None and _is_spatial(module):
             return axes[0]
+        if inherited in axes:
+            return inherited
         for known in reversed(self._latest):
-            if module is None:  # a function adds and multiplies where the channels stand
-                usual = axes[-1] if known.last else axes[0]
-                if output.shape[usual] == known.channels:
-                    return usual
-            elif known.channels in {output.shape[axis] for axis in axes}:
-                return self._place(known, output, axes)
+            usual = axes[-1] if known.last else axes[0]
+            if output.shape[usual] == known.channels:
+                return usual
         return axes[0] if output.ndim > TOKENS else axes[-1]
+
+    def _inherited(self, output: Tensor, fed: Sequence[Fed | None]) -> int | None:
+        """Return the axis of the channels in what an output was computed from, where all of it agrees on one."""
+        found = set()
+        for one in fed:
+            axis = None if one is None else self._axes.get(one.key)
+            axis = None if one is None or axis is None or axis < 0 else one.axis(axis)
+            if one is not None and axis is not None and len(one.now[0]) == output.ndim:
+                found.add(_after(axis, one.now[0], tuple(output.shape)))
+        return found.pop() if len(found) == 1 else None
 
     @staticmethod
     def _place(width: Width, output: Tensor, axes: list[int]) -> int:
@@ -123,6 +170,14 @@ class Layouts:
             return usual
         fitting = [axis for axis in axes if output.shape[axis] == width.channels]
         return fitting[0] if fitting else usual
+
+
+def _after(axis: int, before: tuple[int, ...], after: tuple[int, ...]) -> int:
+    """Return where an axis is after a computation that keeps the number of axes, or puts them in another order."""
+    size = before[axis]
+    if after[axis] != size and sorted(after) == sorted(before):
+        return after.index(size)
+    return axis
 
 
 def as_rows(output: Tensor, layout: Layout) -> Tensor:

@@ -12,11 +12,35 @@ Extent = tuple[object, ...]
 Key = tuple[str, int, str | None]  # layer, call, output
 
 
+Form = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
+
+
 class Given(NamedTuple):
-    """The tap that gave a tensor, and the shape it had there (None: it cannot be measured)."""
+    """The tap that gave a tensor, and the form it had there (None: it cannot be measured)."""
 
     key: Key
-    shape: tuple[int, ...] | None
+    form: Form | None
+
+
+class Fed(NamedTuple):
+    """A tensor that something is computed from: the tap that gave it, its form there and its form here."""
+
+    key: Key
+    before: Form
+    now: Form
+
+    @property
+    def unturned(self) -> bool:
+        """Whether its elements come in the order they were given in, perhaps in another shape: no axis was turned."""
+        return self.before == self.now or (_row_major(self.before) and _row_major(self.now))
+
+    def axis(self, axis: int) -> int | None:
+        """Return where an axis of the tensor as it was given is now; None where no single one answers to it."""
+        if self.before == self.now:
+            return axis
+        wanted = (self.before[0][axis], self.before[1][axis])
+        found = [here for here, both in enumerate(zip(*self.now, strict=True)) if both == wanted]
+        return found[0] if len(found) == 1 else None
 
 
 class Passed:
@@ -41,7 +65,7 @@ class Passed:
         if storage is None:
             self._objects[id(tensor)] = (weakref.ref(tensor), Given(key, None))
             return
-        self._storages.setdefault(storage, {})[extent(tensor)] = Given(key, tuple(tensor.shape))
+        self._storages.setdefault(storage, {})[extent(tensor)] = Given(key, form_of(tensor))
 
     def written(self, tensor: object) -> None:
         """Note that an operation wrote to a tensor in place: what was measured of it is no longer what it holds."""
@@ -57,19 +81,33 @@ class Passed:
         measured = self._storages.get(storage)
         return None if measured is None else measured.get(extent(tensor))
 
-    def source(self, tensor: Tensor) -> Key | None:
+    def fed(self, tensor: Tensor) -> Fed | None:
         """Return the tap that gave a tensor as it is now, under whatever shape, or None."""
         given = self.given(tensor)
-        return None if given is None else given.key
+        return None if given is None or given.form is None else Fed(given.key, given.form, form_of(tensor))
 
     def __contains__(self, tensor: Tensor) -> bool:
         return self.given(tensor) is not None
+
+
+def _row_major(form: Form) -> bool:
+    step = 1
+    for size, stride in zip(reversed(form[0]), reversed(form[1]), strict=True):
+        if size != 1 and stride != step:
+            return False
+        step *= size
+    return True
 
 
 def same_elements(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are the same memory over the same elements, under whatever shape."""
     storage = storage_of(a)
     return a is b if storage is None else storage == storage_of(b) and extent(a) == extent(b)
+
+
+def form_of(tensor: Tensor) -> Form:
+    """Return the shape and the strides of a tensor."""
+    return tuple(tensor.shape), tuple(tensor.stride())
 
 
 def storage_of(tensor: Tensor) -> StorageWeakRef | None:

@@ -22,7 +22,7 @@ from featreport.collect.norms import measure_norms, norms_of_tensors
 from featreport.collect.pictures import Gallery, make_gallery
 from featreport.collect.session import Session
 from featreport.collect.summary import summarise
-from featreport.collect.unmeasured import list_unmeasured
+from featreport.collect.unmeasured import complex_tensors, list_unmeasured
 from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
 from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, SourceError
 from featreport.plan.types import Plan, RunPlan
@@ -143,7 +143,7 @@ def _weights_alone(job: Job) -> Outcome:
             "weights": weights,
             "buffers": buffers,
             "norms": norms_of_tensors(found.tensors),
-            "unmeasured": [Unmeasured(layer="activations", reason=why)],
+            "unmeasured": [Unmeasured(layer="activations", reason=why), *complex_tensors(found.tensors)],
         }
     )
     return Outcome(run, {})
@@ -157,7 +157,7 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     notes: list[str] = []
     done = all_images(job, model, notes)
     taps, shown = done.collector.value()
-    activations = explain_deaths(model, taps, done.taps.producers, job.plan.dead)
+    activations = explain_deaths(model, taps, done.taps.producers, job.plan.dead, done.taps.borrowed)
     gallery: Gallery = make_gallery(model, shown, job.plan.shown_images, job.budget)
     notes += gallery.notes
     if takes_list(model):

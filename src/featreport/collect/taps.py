@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +15,10 @@ from featreport.collect.flow import Flow, given_tensors
 from featreport.collect.functions import Rule
 from featreport.collect.intercept import Functions
 from featreport.collect.outputs import tensors_of, unfit
-from featreport.collect.passed import Key, Passed, same_elements
+from featreport.collect.passed import Fed, Key, Passed, form_of, same_elements
+from featreport.collect.rectifiers import is_rectifier, upper_bound
 from featreport.collect.sites import ROOT, Site, owners, sites
 
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
-UPPER_BOUNDS = {"relu6": 6.0, "hardsigmoid": 1.0, "sigmoid": 1.0, "tanh": 1.0, "softsign": 1.0}
 OUT_PROJ = (
     "nn.MultiheadAttention reads its packed parameters (weight and bias) without calling it: "
     "what it gives is output 0 of {}"
@@ -47,6 +46,9 @@ class Tap:
     channel: int | None = None  # the axis of the channels, where a function fixes it
     same_as: Key | None = None  # this very tensor, in this shape, was observed before as that tap
     upper: float | None = None  # the greatest value its activation function can give, where it has one
+    fed: tuple[
+        Fed | None, ...
+    ] = ()  # in the first pass: what it was computed from; None for what no tap gave
 
     @property
     def key(self) -> Key:
@@ -57,31 +59,25 @@ class Tap:
 Observer = Callable[[Tap, nn.Module | None, Tensor], None]
 
 
-def is_rectifier(module: nn.Module) -> bool:
-    """Whether a module cuts off at zero from below: ReLU and its kin, and a hard tanh from 0."""
-    if isinstance(module, nn.LeakyReLU):
-        return module.negative_slope == 0
-    return isinstance(module, RECTIFIERS) or (isinstance(module, nn.Hardtanh) and module.min_val == 0)
-
-
-def upper_bound(module: nn.Module | None, kind: str) -> float | None:
-    """Return the greatest value an activation function can give, by module or by function name; None without one."""
-    if isinstance(module, nn.Hardtanh):  # ReLU6 is one
-        return float(module.max_val)
-    return UPPER_BOUNDS.get(kind.removeprefix("F.").removeprefix("torch.").lower())
-
-
 @dataclass(frozen=True)
 class Call:
-    """What gave an output, and which tap gave the tensor it was computed from."""
+    """What gave an output, and what it was computed from."""
 
     layer: str
     kind: str
     rectifier: bool
     module: nn.Module | None
-    source: Key | None
+    fed: tuple[Fed | None, ...]
     frame: _Frame
     channel: int | None = None
+    upper: float | None = None
+    joins: bool = False  # it joins several tensors
+
+    @property
+    def source(self) -> Key | None:
+        """The one tap it was computed from, as that gave its tensor; None for none, several or one turned around."""
+        keys = {None if one is None or not one.unturned else one.key for one in self.fed}
+        return keys.pop() if len(keys) == 1 and not self.joins else None
 
 
 @dataclass
@@ -89,7 +85,8 @@ class _Frame:
     """A module that is running now."""
 
     site: Site
-    source: Key | None = None
+    fed: tuple[Fed | None, ...] = ()
+    shown: set[Key] = field(default_factory=set)  # what its functions gave
     derived: bool = False  # it was given something of the images
     ran_children: bool = False
     waiting: tuple[Call, Tensor] | None = (
@@ -127,6 +124,7 @@ class Taps:
     skipped: dict[str, str] = field(default_factory=dict)
     # filled by the first pass: the tap whose output a tap was computed from; None: none, or more than one
     producers: dict[Key, Key | None] = field(default_factory=dict)
+    borrowed: set[str] = field(default_factory=set)  # layers whose weights another module computed with
     passed: Passed = field(default_factory=Passed)
     _frames: list[_Frame] = field(default_factory=list)
     _calls: dict[str, int] = field(default_factory=dict)
@@ -202,7 +200,7 @@ class Taps:
                     frame.derived = True
                     self._begin(args, given)
                 if self.tracing and (site.leaf or site.quiet):
-                    frame.source = self.source(tensors)
+                    frame.fed = self.fed(tensors)
             self._frames.append(frame)
 
         return hook
@@ -218,10 +216,9 @@ class Taps:
             batch = next((tensor for _, tensor in tensors_of(first)), None)
             self.flow.images = batch.shape[0] if batch is not None and batch.ndim else 0
 
-    def source(self, tensors: Iterable[Tensor]) -> Key | None:
-        """Return the one tap that some tensors came from, None for none or several."""
-        found = {self.passed.source(tensor) for tensor in tensors if tensor in self.flow}
-        return found.pop() if len(found) == 1 else None
+    def fed(self, tensors: Iterable[Tensor]) -> tuple[Fed | None, ...]:
+        """Return where those of some tensors came from that derive from the images."""
+        return tuple(self.passed.fed(tensor) for tensor in tensors if tensor in self.flow)
 
     def _leaving(self, module: nn.Module, _args: Any, output: object) -> None:
         if not self._frames:
@@ -241,17 +238,17 @@ class Taps:
     def _left(
         self, frame: _Frame, module: nn.Module, output: object, outputs: list[tuple[str | None, Tensor]]
     ) -> None:
-        site, rectifier = frame.site, is_rectifier(module)
+        site, handed = frame.site, None
         if frame.waiting is not None and any(same_elements(t, frame.waiting[1]) for _, t in outputs):
-            rectifier |= frame.waiting[0].rectifier and len(outputs) == 1
-            frame.waiting = None
+            handed, frame.waiting = frame.waiting, None
         self.settle(frame)
         if site.picker and not site.asked:
             self.skipped[site.name] = PICKED
             return
         kind: type = parametrize.type_before_parametrizations(module)
-        call = Call(site.name, kind.__name__, rectifier, module, frame.source, frame)
-        self._show(call, outputs)
+        upper = upper_bound(module, kind.__name__)
+        call = Call(site.name, kind.__name__, is_rectifier(module), module, frame.fed, frame, upper=upper)
+        self._show(call, outputs, handed)
         if not outputs and not (frame.ran_children and output is None):
             self.skipped[site.name] = "its output holds no tensor"
         if site.quiet and isinstance(module, nn.MultiheadAttention):
@@ -269,18 +266,21 @@ class Taps:
             self._show(call, [(None, tensor)])
 
     def function(
-        self, rule: Rule, args: tuple[Any, ...], given: Mapping[str, Any], source: Key | None
+        self, rule: Rule, args: tuple[Any, ...], given: Mapping[str, Any], fed: tuple[Fed | None, ...]
     ) -> Call:
         """Say under which name the output of a function of the running module is a tap."""
         frame = self._frames[-1]
         rectifier = rule.rectifies is not None and rule.rectifies(args, given)
+        joins = rule.needs > 1
         if rule.owned and (owner := self._owner(args, given)) is not None and owner is not frame.site:
             self.called.add(owner.name)
-            return Call(owner.name, type(owner.module).__name__, rectifier, owner.module, source, frame)
+            self.borrowed.add(owner.name)
+            return Call(owner.name, type(owner.module).__name__, rectifier, owner.module, fed, frame)
         taken = frame.site.module._modules.get(rule.name) is not None  # noqa: SLF001 - a module of that name
         place = f"{rule.name}()" if taken else rule.name
         layer = place if frame.site.name == ROOT else f"{frame.site.name}.{place}"
-        return Call(layer, rule.kind, rectifier, None, source, frame, rule.channel)
+        upper = upper_bound(None, rule.kind) if rule.bound is None else rule.bound(args, given)
+        return Call(layer, rule.kind, rectifier, None, fed, frame, rule.channel, upper, joins)
 
     def _owner(self, args: tuple[Any, ...], given: Mapping[str, Any]) -> Site | None:
         for value in (*args[1:], *given.values()):
@@ -300,17 +300,27 @@ class Taps:
         if call.kind == "F.scaled_dot_product_attention":
             self.skipped[f"{call.layer} output weights"] = WEIGHTS
 
-    def _show(self, call: Call, outputs: Iterable[tuple[str | None, Tensor]]) -> None:
+    def _show(
+        self,
+        call: Call,
+        outputs: Sequence[tuple[str | None, Tensor]],
+        handed: tuple[Call, Tensor] | None = None,
+    ) -> None:
+        """Show outputs; `handed` is the one that a function in the module gave last, and its call."""
         count = self._calls.get(call.layer, 0)
         self._calls[call.layer] = count + 1
         site = call.frame.site
         own = call.module is site.module  # what a module hands on, not what a function in it gives
         identity = own and site.identity
         for name, tensor in outputs:
-            before = self.passed.given(tensor) if own and (not site.leaf or identity) else None
+            before = self.passed.given(tensor) if own else None
+            if site.leaf and not identity and before is not None and before.key not in call.frame.shown:
+                before = None  # a layer's outputs are its own, also where it hands on what it was given
             if before is not None and not (identity or site.asked):
                 continue
             key = (call.layer, count, name)
+            if not own:
+                call.frame.shown.add(key)
             if before is None:
                 self.passed.add(tensor, key)
             place = call.layer if name is None else f"{call.layer} output {name}"
@@ -321,10 +331,16 @@ class Taps:
             else:
                 if self.tracing:
                     self.producers[key] = call.source
-                same = before.key if before is not None and before.shape == tuple(tensor.shape) else None
-                batch, upper = call.frame.batch(name), upper_bound(call.module, call.kind)
-                self.observe(
-                    Tap(call.layer, count, name, call.kind, call.rectifier, batch, call.channel, same, upper),
-                    call.module,
-                    tensor,
+                same = None
+                if before is not None and before.form is not None and before.form == form_of(tensor):
+                    same = before.key
+                last = handed[0] if handed is not None and same_elements(tensor, handed[1]) else call
+                rectifier, upper = (
+                    call.rectifier or last.rectifier,
+                    call.upper if last.upper is None else last.upper,
                 )
+                tap = Tap(
+                    *(call.layer, count, name, call.kind, rectifier, call.frame.batch(name), call.channel),
+                    *(same, upper, call.fed),
+                )
+                self.observe(tap, call.module, tensor)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Mapping
 
+from torch import Tensor, nn
+
+from featreport.checkpoints.alone import Whole
 from featreport.collect.activations import ActivationCollector
 from featreport.collect.sites import ROOT
 from featreport.collect.taps import Taps
 from featreport.results.schema import Unmeasured
+
+COMPLEX = "complex numbers: they have no order, and a threshold of real numbers does not apply to them"
 
 
 def list_unmeasured(model: nn.Module, taps: Taps, collector: ActivationCollector) -> list[Unmeasured]:
@@ -23,4 +28,14 @@ def list_unmeasured(model: nn.Module, taps: Taps, collector: ActivationCollector
             found[layer] = f"never called in the forward pass{used}"
     skipped = taps.skipped | collector.skipped
     found |= {place: why for place, why in skipped.items() if collector.wants(place.split(" output ")[0])}
-    return [Unmeasured(layer=layer, reason=reason) for layer, reason in found.items()]
+    listed = [Unmeasured(layer=layer, reason=reason) for layer, reason in found.items()]
+    return listed + complex_tensors(dict((*model.named_parameters(), *model.named_buffers())))
+
+
+def complex_tensors(tensors: Mapping[str, Tensor | Whole]) -> list[Unmeasured]:
+    """Return the parameters and buffers of complex numbers."""
+    return [
+        Unmeasured(layer=name, reason=COMPLEX)
+        for name, tensor in tensors.items()
+        if isinstance(tensor, Tensor) and tensor.is_complex()
+    ]

@@ -48,6 +48,8 @@ def parameters(
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter.is_complex():  # listed as unmeasured
+            continue
         names.setdefault(id(parameter), []).append(name)
         tensors[id(parameter)] = parameter
     subjects = []
@@ -90,7 +92,9 @@ def measure_buffers(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) ->
     """Measure every buffer (BN running statistics, counters): apart, because none of them is a weight."""
     owned = owners(model)
     tensors = {
-        name: own_or_stored((name,), stored, buffer).detach() for name, buffer in model.named_buffers()
+        name: own_or_stored((name,), stored, buffer).detach()
+        for name, buffer in model.named_buffers()
+        if not buffer.is_complex()
     }
     numbers = measure_all([(tensor, False) for tensor in tensors.values()], 0.0)
     return [
@@ -113,6 +117,8 @@ def measure_tensors(
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     statistics = all_weight_statistics(settings)
     for name, tensor in tensors.items():
+        if isinstance(tensor, Tensor) and tensor.is_complex():  # listed as unmeasured
+            continue
         names.setdefault(_identity(name, tensor), []).append(name)
     for name, *tied in names.values():
         entry = tensors[name]
