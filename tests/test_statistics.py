@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +23,12 @@ from featreport.statistics import (
     Measured,
     Settings,
     all_statistics,
+    counters,
     kernel,
     reduction,
     to_host,
 )
-from featreport.statistics.cells import cells_of, median_magnitude
+from featreport.statistics.cells import CELLS, cells_of, median_magnitude
 from featreport.statistics.histogram import binned
 from featreport.statistics.places import PER_IMAGE, positions
 from featreport.statistics.table import merge as merge_tables
@@ -478,10 +484,10 @@ def test_a_sample_stands_for_its_output_and_does_not_depend_on_the_batch() -> No
 
 
 def measured_cells(values: torch.Tensor) -> NDArray[np.int64]:
-    ledger = Ledger([], values.device)
+    ledger = Ledger(all_statistics(SETTINGS)[:1], values.device)
     account = ledger.open(values.shape[1], Limits())
     ledger.record(account, values, 0)
-    return ledger._cells[account.row, :-1].numpy().astype(np.int64)
+    return next(ledger.measured(to_host(ledger.tensors()), [account], [values.shape[0]]))[0].cells
 
 
 def test_a_histogram_takes_doublings_where_equal_bins_would_show_nothing() -> None:
@@ -562,3 +568,196 @@ def test_one_transfer_brings_back_tensors_of_every_type() -> None:
     for array, tensor in zip(unpack(pack(tensors).numpy(), tensors), tensors, strict=True):
         assert array.dtype == tensor.numpy().dtype
         assert np.array_equal(array, tensor.numpy())
+
+
+@pytest.mark.parametrize("halves", [True, False])
+@pytest.mark.parametrize("room", [1, 100, 500, 3000])
+def test_a_copy_is_bounded_within_an_image_too_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, room: int, halves: bool
+) -> None:
+    values = tensor(10, (3, 13, 90))
+    values[1, 5, 3] = float("nan")
+    data = values.bfloat16() if halves else values.repeat_interleave(2, 2)[..., ::2]
+    whole = reduction.reduce(data, Limits(), 7)
+    copies: list[int] = []
+    read = kernel._read
+
+    def noted(table: Any, at: int, sums: Any, copy: torch.Tensor, *rest: Any, **how: Any) -> None:
+        copies.append(copy.numel())
+        read(table, at, sums, copy, *rest, **how)
+
+    monkeypatch.setattr(kernel, "_read", noted)
+    monkeypatch.setattr(kernel, "COPIED", room)
+    cut = reduction.reduce(data, Limits(), 7)
+    assert sum(copies) == values.numel()
+    assert max(copies) <= max(room, 90)  # a channel of an image is the least that is read
+    for field in Field:
+        if field in {Field.MEAN, Field.SPREAD, Field.MAGNITUDE}:
+            torch.testing.assert_close(cut[field], whole[field], rtol=1e-12, atol=1e-15)
+        else:
+            assert cut[field].tolist() == whole[field].tolist(), field
+    torch.testing.assert_close(cut.sums, whole.sums, rtol=1e-12, atol=1e-12)
+
+
+def test_a_large_image_in_half_precision_agrees_with_numpy_and_is_never_copied_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = torch.randn((1, 64, 512 * 512), generator=torch.Generator().manual_seed(11)).bfloat16()
+    copies: list[int] = []
+    read = kernel._read
+    monkeypatch.setattr(kernel, "_read", lambda *a, **how: (copies.append(a[3].numel()), read(*a, **how)))
+    found = reduction.reduce(values, Limits())
+    assert max(copies) <= kernel.COPIED
+    a = values.double().numpy()
+    np.testing.assert_allclose(found[Field.MEAN].numpy(), a.mean((0, 2)), rtol=1e-10)
+    np.testing.assert_allclose(found[Field.SPREAD].numpy(), a.var((0, 2)) * a.shape[2], rtol=1e-10)
+    np.testing.assert_allclose(found.sums.numpy(), a.sum(2), rtol=1e-9)
+    assert found[Field.HIGH].tolist() == a.max((0, 2)).tolist()
+    assert found[Field.NEAR].tolist() == (np.abs(a) <= 0.001).sum((0, 2)).tolist()
+
+
+def test_counters_of_a_long_run_do_not_overflow(engine: str) -> None:
+    ledger = Ledger(all_statistics(SETTINGS), torch.device("cpu"))
+    account, other = ledger.open(2, Limits()), ledger.open(2, Limits())
+    zeros, ones = torch.zeros(3, 2, 1024), torch.ones(1, 2, 1024)
+    ledger.record(account, zeros, 0)
+    ledger.record(other, ones, 0)
+    before = 2**31 - 3 * PER_IMAGE  # as after 2^20 images of zeros
+    chunk = ledger._cells._chunks[0]
+    chunk.counts[account.row, CELLS // 2] = before
+    chunk.counted[account.row] = before
+    seen = []
+    for _ in range(3):
+        found = list(ledger.measured(to_host(ledger.tensors()), [account, other], [1, 1]))
+        seen.append(int(found[0][0].cells[CELLS // 2]))
+        assert found[1][0].cells.sum() == found[1][0].cells.max() == 2048
+        ledger.record(account, zeros, 3)
+    assert seen == [before, before + 6144, before + 2 * 6144]
+    assert chunk.carry is not None
+
+
+def test_more_taps_than_a_chunk_holds_keep_their_histograms_and_move_none() -> None:
+    statistics = [one for one in all_statistics(SETTINGS) if one.metric == "histogram"]
+    ledger = Ledger(statistics, torch.device("cpu"))
+    taps = [tensor(at, (2, 3, 40), 1.0 + at) for at in range(200)]
+    accounts = []
+    places: list[int] = []
+    for values in taps:
+        account = ledger.open(3, Limits())
+        accounts.append(account)
+        ledger.record(account, values, 0)
+        places.append(ledger._cells.row(account.row, 0).data_ptr())
+    assert places == [ledger._cells.row(account.row, 0).data_ptr() for account in accounts]
+    assert ledger._cells.chunks == -(-200 // counters.ROWS)
+    found = ledger.measured(to_host(ledger.tensors()), accounts[::-1], [2] * 200)
+    for values, (one,) in zip(taps[::-1], found, strict=True):
+        counts = torch.bincount(cells_of(values).flatten(), minlength=CELLS + 1)[:CELLS]
+        assert one.cells.tolist() == counts.tolist()
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A copy of what is compiled."""
+    from featreport.statistics import cached
+
+    for name in cached.SOURCES:
+        shutil.copy(cached.PACKAGE / name, tmp_path)
+    return tmp_path
+
+
+def test_a_changed_byte_of_any_source_leaves_old_machine_code_behind(sources: Path) -> None:
+    from featreport.statistics import cached
+
+    seen = {cached.digest(cached.PACKAGE)}
+    assert cached.digest(sources) in seen
+    for name in cached.SOURCES:
+        with (sources / name).open("a") as file:
+            file.write("#")
+        seen.add(cached.digest(sources))
+    assert len(seen) == 1 + len(cached.SOURCES)
+
+
+def test_every_file_that_is_compiled_into_the_loops_names_their_cache() -> None:
+    from featreport.statistics import cached
+
+    pending, known = ["loops.py"], set()
+    while pending:
+        name = pending.pop()
+        known.add(name)
+        lines = (cached.PACKAGE / name).read_text().splitlines()
+        ours = [line.split()[1] for line in lines if line.startswith("from featreport.statistics.")]
+        pending += [f"{module.rpartition('.')[2]}.py" for module in ours]
+    assert known - {"cached.py"} == set(cached.SOURCES)
+
+
+def test_the_cache_lies_where_it_can_be_written(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from featreport.statistics import cached
+
+    choose = cached.directory.__wrapped__
+    user = sources / "user"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(user))
+    name = f"loops-{cached.digest(sources)}"
+    assert choose(sources, str(sources / "chosen")) == sources / "chosen" / name
+    assert choose(sources) == choose(sources, "/dev/null/x") == sources / "__pycache__" / name
+    shutil.rmtree(sources / "__pycache__")
+    (sources / "__pycache__").touch()  # a regular file: nobody can write below it
+    assert choose(sources) == user / "featreport" / name
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(sources / "home"))
+    assert choose(sources) == sources / "home" / ".cache" / "featreport" / name
+    monkeypatch.setenv("HOME", "/dev/null/x")
+    assert choose(sources) is None
+    (sources / "lines.py").unlink()
+    assert choose(sources, str(sources / "chosen")) is None
+
+
+MEASURES = """
+import torch
+from featreport.statistics import Limits, engine, reduce
+values = torch.arange(24.0).reshape(2, 3, 4)
+assert reduce(values, Limits()).table[1].tolist() == values.mean((0, 2)).tolist()
+print(engine(values.device))
+"""
+
+
+def output(code: str, **environment: str) -> str:
+    """What a process of its own prints."""
+    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def test_a_run_measures_where_nothing_can_be_written() -> None:
+    code = (
+        "import featreport.statistics.cached as cached\n"
+        "real = cached._writable\n"
+        "cached._writable = lambda place: cached.PACKAGE not in place.parents and real(place)\n" + MEASURES
+    )
+    nowhere = {"HOME": "/dev/null/x", "XDG_CACHE_HOME": "/dev/null/x"}
+    assert output(code, **nowhere).startswith("numba")
+
+
+@pytest.mark.parametrize("broken", ["sys.modules['numba'] = None", "sys.meta_path.insert(0, Broken())"])
+def test_a_run_measures_by_the_definition_where_numba_is_missing_or_broken(broken: str) -> None:
+    code = f"""
+import sys
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numba":
+            raise RuntimeError("its shared library cannot be loaded")
+{broken}
+{MEASURES}"""
+    assert output(code) == "torch"
+
+
+def test_other_functions_keep_their_own_place_in_numbas_cache() -> None:
+    import numba
+
+    from featreport.statistics import lines, loops
+
+    assert os.environ.get("NUMBA_CACHE_DIR", "") == numba.config.CACHE_DIR
+    for function in (loops.rows, loops.columns, loops.together, loops.count, lines.row_line, lines.carefully):
+        assert "/loops-" in str(function.stats.cache_path)

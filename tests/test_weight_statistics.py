@@ -15,7 +15,7 @@ from featreport.collect.summary import definitions
 from featreport.collect.weights import measure_tensors, measure_weights
 from featreport.results.schema import Weight
 from featreport.statistics import Settings
-from featreport.statistics.weights import Subject, all_weight_statistics
+from featreport.statistics.weights import Subject, all_weight_statistics, spectrum
 from featreport.statistics.weights.alpha import fit
 from featreport.statistics.weights.reading import measure, measure_all
 from featreport.statistics.weights.untrained import SMALLEST
@@ -181,6 +181,83 @@ def test_the_spectral_norm_is_numpys_to_1e_7_whatever_the_spectrum(
     singular = np.linalg.svd(tensor.double().numpy(), compute_uv=False)
     assert one.spectral_norm == pytest.approx(singular[0], rel=1e-7)
     assert one.stable_rank == pytest.approx((singular**2).sum() / singular[0] ** 2, rel=2e-7)
+
+
+def blocks(size: int) -> Tensor:
+    """Two blocks of ones: σ₁ twice."""
+    half = size // 2
+    tensor = torch.zeros(size, size)
+    tensor[:half, :half] = tensor[half:, half:] = 1
+    return tensor
+
+
+def live(shape: tuple[int, int], filters: int) -> Tensor:
+    tensor = torch.zeros(shape)
+    tensor[3 : 3 + filters] = torch.randn(filters, shape[1], generator=torch.Generator().manual_seed(8))
+    return tensor
+
+
+def loud(shape: tuple[int, int]) -> Tensor:
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(9))
+    tensor[17] *= 1e6
+    return tensor
+
+
+CLOSED = {
+    "ones": lambda: torch.ones(150, 170),
+    "ones, tall": lambda: torch.ones(170, 150),
+    "two blocks": lambda: blocks(256),
+    "all the same": lambda: torch.full((200, 200), 0.1),
+    "four live filters": lambda: live((256, 512), 4),
+    "four live filters, tall": lambda: live((512, 256), 4),
+    "four live inputs": lambda: live((256, 512), 4).T,
+    "one loud filter": lambda: loud((199, 200)),
+    "one loud filter, tall": lambda: loud((260, 200)),
+}
+
+
+@pytest.mark.parametrize("whole", [spectrum.WHOLE, 16])
+@pytest.mark.parametrize("kind", CLOSED)
+def test_the_spectral_norm_is_numpys_where_few_directions_are_alive(
+    kind: str, whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spectrum, "WHOLE", whole)  # 16: by vectors
+    tensor = CLOSED[kind]()
+    (one,), _ = measure_tensors({"a.weight": tensor}, Settings())
+    assert one.spectral_norm == pytest.approx(np.linalg.norm(tensor.double().numpy(), 2), rel=1e-7)
+
+
+LARGE = {
+    "ones": lambda: torch.ones(2100, 2150),
+    "ones, tall": lambda: torch.ones(2150, 2100),
+    "two blocks": lambda: blocks(2100),
+    "all the same": lambda: torch.full((2100, 2100), 0.1),
+    "four live filters": lambda: live((2100, 2200), 4),
+    "four live filters, tall": lambda: live((2200, 2100), 4),
+    "noise": lambda: torch.randn(2100, 2100, generator=torch.Generator().manual_seed(2)),
+    "one loud filter": lambda: loud((2100, 2100)),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_the_spectral_norm_of_a_large_matrix_is_numpys(kind: str) -> None:
+    tensor = LARGE[kind]()
+    w = tensor.double().numpy()
+    (one,), _ = measure_tensors({"a.weight": tensor}, Settings())
+    assert one.spectral_norm == pytest.approx(math.sqrt(np.linalg.eigvalsh(w @ w.T)[-1]), rel=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(1100, 3000), (3000, 1100), (1030, 1025)], ids=str)
+def test_the_number_of_threads_changes_no_bit_of_a_large_spectral_norm(shape: tuple[int, int]) -> None:
+    tensor, before = torch.randn(shape, generator=torch.Generator().manual_seed(4)), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found.append(spectrum.spectral_norm(Subject("w", tensor, "weight")))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("scale", [1e-35, 1e-20, 1e18, 1e30])

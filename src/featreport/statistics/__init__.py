@@ -12,7 +12,7 @@ from featreport.statistics.reduction import Reduced, reduce
 from featreport.statistics.table import Field, Limits
 from featreport.statistics.transfer import to_host
 
-COMPILED = {"loops", "lines"}  # imported where they are used: they bring Numba
+COMPILED = {"cached", "lines", "loops", "machine"}  # imported where they are used: they bring Numba
 for _module in pkgutil.iter_modules(__path__):
     if _module.name not in COMPILED:
         importlib.import_module(f"{__name__}.{_module.name}")

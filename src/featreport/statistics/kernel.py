@@ -14,7 +14,8 @@ their order, and their number follows from the shape: no number depends on how m
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -39,10 +40,13 @@ COPIED = 1 << 18  # elements of a half-precision or scattered tensor that are co
 
 @cache
 def _loops() -> Any | None:
-    """Numba's functions, or None where Numba cannot be had: then the definition runs."""
+    """Numba's functions, or None where Numba cannot be had, or cannot work: then the definition runs."""
     try:
         from featreport.statistics import loops
     except ImportError:
+        return None
+    except Exception as error:  # noqa: BLE001 - of another's library while it starts: what it needs may be broken
+        warnings.warn(f"measuring without Numba, which fails to start: {error}", stacklevel=2)
         return None
     return loops
 
@@ -73,16 +77,24 @@ def reduce_into(
         counted = cells if values.dtype == torch.float32 else None
         _read(table, at, sums, values, limits, first, counted, by_rows=by_rows)
         return counted is not None
-    n, c, p = values.shape
-    part = table[:, at : at + c]
     kind = values.dtype if values.dtype in DIRECT else torch.float32
-    step = max(1, COPIED // max(1, c * p))
-    for start in range(0, n, step):
-        copy = values[start : start + step].to(kind).contiguous()
-        found = blank(c, values.device)
-        _read(found, 0, sums[start : start + step], copy, limits, first + start, None, by_rows=True)
-        merge(part, found)
+    for images, channels in _pieces(values.shape):
+        copy = values[images, channels].to(kind).contiguous()
+        found, own = blank(copy.shape[1], values.device), torch.zeros(copy.shape[:2], dtype=sums.dtype)
+        _read(found, 0, own, copy, limits, first + images.start, None, by_rows=True)
+        sums[images, channels] = own
+        merge(table[:, at + channels.start : at + channels.stop], found)
     return False
+
+
+def _pieces(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
+    """Yield images and channels of `[n, c, p]` of at most COPIED values, of one channel of one image at least."""
+    n, c, p = shape
+    width = min(c, max(1, COPIED // p))
+    step = max(1, COPIED // (width * p)) if width == c else 1
+    for start in range(0, n, step):
+        for at in range(0, c, width):
+            yield slice(start, min(n, start + step)), slice(at, min(c, at + width))
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from featreport.statistics.base import Measured, State, Statistic
-from featreport.statistics.cells import CELLS
+from featreport.statistics.counters import Counters
+from featreport.statistics.places import PER_IMAGE
 from featreport.statistics.reduction import reduce_into
 from featreport.statistics.table import Limits, blank, merge
 
 ROOM = 4096  # channels to begin with
-TAPS = 64
 
 
 @dataclass
@@ -44,19 +44,17 @@ class Ledger:
         self._total = blank(ROOM, device)
         self._batch = blank(ROOM, device)
         self._blank = blank(1, device)
-        self._cells = torch.zeros((TAPS, CELLS + 1), dtype=torch.int32, device=device)
+        self._cells = Counters(device)
         self._sums = torch.zeros(0, dtype=self._total.dtype, device=device)
         self._accounts: list[Account] = []
         self._channels = 0
-        self._rows = 0
 
     def open(self, channels: int, limits: Limits) -> Account:
         """Make room for a tap."""
         states = [statistic.start(channels, self._device) for statistic in self._statistics]
-        account = Account(self._channels, channels, self._rows, limits, states)
+        account = Account(self._channels, channels, self._cells.open(), limits, states)
         self._accounts.append(account)
         self._channels += channels
-        self._rows += 1
         missing = self._channels - self._total.shape[1]
         if missing > 0:
             more = self._blank.repeat(
@@ -64,8 +62,6 @@ class Ledger:
             )  # on the device: nothing waits
             self._total = torch.cat([self._total, more], 1)
             self._batch = torch.cat([self._batch, more], 1)
-        if self._rows > self._cells.shape[0]:
-            self._cells = torch.cat([self._cells, torch.zeros_like(self._cells[: self._rows // 2])])
         return account
 
     def record(self, account: Account, values: Tensor, first: int) -> None:
@@ -77,7 +73,8 @@ class Ledger:
         if self._sums.numel() < n * c:
             self._sums = torch.zeros(n * c, dtype=self._total.dtype, device=self._device)
         sums = self._sums[: n * c].view(n, c)
-        reduce_into(self._batch, account.at, sums, values, account.limits, first, self._cells[account.row])
+        cells = self._cells.row(account.row, n * min(c * p, PER_IMAGE))
+        reduce_into(self._batch, account.at, sums, values, account.limits, first, cells)
         account.measured += n * p
         for statistic, state in zip(self._statistics, account.states, strict=True):
             if state:
@@ -91,7 +88,7 @@ class Ledger:
     def tensors(self) -> list[Tensor]:
         """Return all that is kept, on the device: what `measured` wants back from the host."""
         own = [tensor for account in self._accounts for state in account.states for tensor in state.values()]
-        return [self._total[:, : self._channels], self._cells[: self._rows, :CELLS], *own]
+        return [self._total[:, : self._channels], *self._cells.tensors(), *own]
 
     def measured(
         self, host: Sequence[NDArray[Any]], accounts: Sequence[Account], images: Sequence[int | None]
@@ -103,15 +100,15 @@ class Ledger:
             accounts: the taps asked for.
             images: how many images each of them saw; None where no axis is the batch.
         """
-        table, cells, *rest = host
-        table, own = table.astype(np.float64, copy=False), iter(rest)
+        table, chunks = host[0].astype(np.float64, copy=False), self._cells.chunks
+        cells, own = host[1 : 1 + chunks], iter(host[1 + chunks :])
         states = {
             account.row: [{name: next(own) for name in state} for state in account.states]
             for account in self._accounts
         }
         for account, seen in zip(accounts, images, strict=True):
             columns = table[:, account.at : account.at + account.channels]
-            counts = cells[account.row].astype(np.int64)  # of one tap at a time: it is large
+            counts = Counters.of_row(cells, account.row)  # of one tap at a time: it is large
             yield [
                 Measured(columns, counts, seen, account.measured, account.limits.upper, state)
                 for state in states[account.row]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from featreport.statistics.cached import compiled
 from featreport.statistics.machine import like, negative
 
 REORDERED = {"reassoc", "contract", "nsz"}  # sums may be taken in lanes; NaN and infinity keep their meaning
@@ -24,10 +24,10 @@ SHIFT, TOTAL, SQUARE, SIZE, LEAST, MOST, NONE, FEW, AT_BOUND, WHOLE, LOUD, WHERE
     15
 )
 ROOM = 16
-HOW = {"nogil": True, "error_model": "numpy", "cache": True, "no_cpython_wrapper": True}
-seldom: Any = numba.njit(**HOW)
-inner: Any = numba.njit(**HOW, forceinline=True)  # a call would take longer than a short row
-reordered: Any = numba.njit(**HOW, forceinline=True, fastmath=REORDERED)
+HOW = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True}
+seldom: Any = compiled(**HOW)
+inner: Any = compiled(**HOW, forceinline=True)  # a call would take longer than a short row
+reordered: Any = compiled(**HOW, forceinline=True, fastmath=REORDERED)
 
 
 @reordered

@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import torch  # noqa: F401 - before any loop runs: then Numba's OpenMP layer uses the threads that torch has
 
+from featreport.statistics.cached import compiled
 from featreport.statistics.cells import CELLS, DROPPED
 from featreport.statistics.lines import (
     AT_BOUND,
@@ -50,7 +51,7 @@ if THREADED:
 
 WIDE = 4096  # rows of a weight that a thread keeps of at a time
 TILE = 16  # positions of them, before the next block
-threaded: Any = numba.njit(nogil=True, error_model="numpy", cache=True, parallel=THREADED)
+threaded: Any = compiled(nogil=True, error_model="numpy", parallel=THREADED)
 
 
 def share(threads: int) -> None:
@@ -318,7 +319,7 @@ def _take(bits, place, channel_step, step, start, stop, sample, found):
             found[k] = (((value >> 31) + value) >> DROPPED) + HALF
 
 
-@numba.njit(nogil=True, error_model="numpy", cache=True)
+@compiled(nogil=True, error_model="numpy")
 def count(found, cells):
     """Count the cells noted of every image."""
     for i in range(found.shape[0]):

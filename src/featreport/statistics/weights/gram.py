@@ -10,6 +10,7 @@ from torch import Tensor
 
 BLOCK = 1 << 22  # elements of a block that is copied: 16 MiB of float32
 SAFE = (1e-15, 1e15)  # rows of these norms are divided in float32, others in float64
+TILE = 128  # rows of a symmetric product that are taken at a time: what lies above the diagonal is copied
 LARGE = 1 << 27  # multiplications from which on a product is shared among threads
 
 
@@ -30,14 +31,19 @@ def cosines(rows: Tensor, norms: Tensor, device: torch.device) -> Tensor:
     return total
 
 
-def columns(rows: Tensor, scale: float, device: torch.device) -> Tensor:
-    """Return (W / scale)ᵀ (W / scale) of `[out, rest]` as `[rest, rest]` in float32."""
-    count, width = rows.shape
-    total = torch.zeros((width, width), device=device)
-    step = max(64, BLOCK // max(1, width))
-    for start in range(0, count, step):
-        block = (rows[start : start + step].to(device).double() / scale).float()
-        _add(total, block.T, block)
+def smaller(rows: Tensor, scale: float, device: torch.device, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Return the smaller Gram matrix of W / scale, `[out, rest]`: W Wᵀ, or Wᵀ W where it has fewer columns."""
+    short = min(rows.shape)
+    tall = rows.shape[0] > rows.shape[1]
+    total = torch.zeros((short, short), dtype=dtype, device=device)
+    step = max(64, BLOCK // max(1, short))
+    for start in range(0, max(rows.shape), step):
+        block = rows[start : start + step] if tall else rows[:, start : start + step].T
+        block = (block.to(device).double() / scale).to(dtype)
+        for at in range(0, short, TILE):
+            _add(total[at : at + TILE, : at + TILE], block[:, at : at + TILE].T, block[:, : at + TILE])
+    for at in range(TILE, short, TILE):
+        total[:at, at : at + TILE] = total[at : at + TILE, :at].T
     return total
 
 

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from featreport.statistics.base import number
 from featreport.statistics.weights.base import MOST_ROWS, Subject, WeightStatistic, register
-from featreport.statistics.weights.gram import columns, one_thread
+from featreport.statistics.weights.gram import one_thread, smaller
 
-SMALL = 96  # up to here the whole spectrum is taken
+WHOLE = 2048  # up to this side all eigenvalues are taken: they cost its cube
 TOGETHER = 4  # vectors
 STEPS = 100  # at most, of so many vectors each
 FIRST = 24  # vectors before convergence is looked at
 CLOSE = 2e-6  # residual of the leading eigenvector: what it costs σ₁ is its square over the gap
+CLOSED = 1e-12  # of an image's norm: what is left of it outside the basis is rounding
 BLOCK = 1 << 20  # elements that are copied to float64 at a time
-
 
 Apply = Callable[[Tensor], Tensor]
 
@@ -61,63 +61,88 @@ class Spectrum(WeightStatistic):
 
 
 def spectral_norm(subject: Subject) -> float:
-    """Return σ₁ of a matrix: the leading vector from a float32 Gram matrix, then its image's length in float64.
+    """Return σ₁ of a matrix: from the eigenvalues of its smaller Gram matrix, of a large one from leading vectors."""
+    norms = subject.numbers.norms
+    scale = float(norms.max())
+    short = min(subject.shape)
+    if short == 1:
+        return scale if subject.shape[0] == 1 else float(np.linalg.norm(norms / scale)) * scale
+    if short > WHOLE:
+        return scale * _from_vectors(subject, scale)
+    gram = smaller(subject.rows, scale, subject.work_device)
+    with one_thread():
+        return scale * math.sqrt(max(0.0, float(torch.linalg.eigvalsh(gram)[-1])))
+
+
+def _from_vectors(subject: Subject, scale: float) -> float:
+    """Return σ₁ / scale: leading vectors from a float32 Gram matrix, then the length of their images in float64.
 
     The length ‖Wᵀu‖ of a unit vector u misses σ₁ by the square of u's own error only.
     """
-    norms = subject.numbers.norms
     rows, width = subject.shape
     device = subject.work_device
-    scale = float(norms.max())
-    if min(rows, width) == 1:
-        return scale if rows == 1 else float(np.linalg.norm(norms / scale)) * scale
     if rows <= width:
         angles = subject.cosines
         if angles is None:
             raise ValueError("a matrix with fewer rows than columns has its cosines")
-        lengths = torch.from_numpy(norms / scale).to(device)[:, None]
+        lengths = torch.from_numpy(subject.numbers.norms / scale).to(device)[:, None]
         apply: Apply = lambda v: lengths * (angles @ (lengths * v).float()).double()  # noqa: E731 - or the next
     else:
-        gram = columns(subject.rows, scale, device)
+        gram = smaller(subject.rows, scale, device, torch.float32)
         apply = lambda v: (gram @ v.float()).double()  # noqa: E731
     with one_thread():
         vectors = leading(apply, min(rows, width), device)
-        return scale * _image(subject.rows, vectors, scale, across=rows <= width)
+        return _image(subject.rows, vectors, scale, across=rows <= width)
 
 
 def leading(apply: Apply, size: int, device: torch.device) -> Tensor:
     """Return leading eigenvectors `[size, few]` of a symmetric, positive matrix, in float64.
 
     Block Lanczos with full reorthogonalisation from a fixed start: several vectors at a time, because one alone does
-    not tell near-equal eigenvalues apart. Small matrices are taken whole.
+    not tell near-equal eigenvalues apart.
     """
-    if size <= SMALL:
-        matrix = apply(torch.eye(size, dtype=torch.float64, device=device)).cpu()
-        whole: Tensor = torch.linalg.eigh((matrix + matrix.T) / 2).eigenvectors
-        return whole[:, -TOGETHER:].to(device)
-    start = torch.randn((size, TOGETHER), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    block = torch.linalg.qr(start.to(device)).Q
+    draw = torch.Generator().manual_seed(0)
     most = min(size // TOGETHER, STEPS) * TOGETHER
     basis = torch.zeros((size, most), dtype=torch.float64, device=device)
     images = torch.zeros_like(basis)
-    check = FIRST
+    image, check = torch.zeros((size, TOGETHER), dtype=torch.float64, device=device), FIRST
     for end in range(TOGETHER, most + 1, TOGETHER):
+        block = _unknown(image, basis[:, : end - TOGETHER], draw)
         basis[:, end - TOGETHER : end] = block
         images[:, end - TOGETHER : end] = image = apply(block)
-        known = basis[:, :end]
         if end >= check or end == most:
             check = end + max(FIRST, end // 4)
-            small = (known.T @ images[:, :end]).cpu()
-            values, vectors = torch.linalg.eigh((small + small.T) / 2)
-            best = vectors[:, -TOGETHER:].to(device)
-            residual = images[:, :end] @ best[:, -1] - values[-1].to(device) * (known @ best[:, -1])
-            if end == most or float(residual.norm()) <= CLOSE * float(values[-1]):
+            best, close = _best(basis[:, :end], images[:, :end])
+            if close:
                 break
-        for _ in range(2):
-            image = image - known @ (known.T @ image)
-        block = torch.linalg.qr(image).Q
-    found: Tensor = torch.linalg.qr(known @ best).Q
+    return best
+
+
+def _unknown(image: Tensor, known: Tensor, draw: torch.Generator) -> Tensor:
+    """Return orthonormal vectors outside the basis: of the image where it leads there, else drawn.
+
+    What is left of an image inside the basis is rounding, whose directions lie in the basis again: kept, they would
+    count one of its vectors twice.
+    """
+    norm = torch.linalg.matrix_norm(image)
+    block, upper = torch.linalg.qr(image - known @ (known.T @ image))
+    fresh = upper.diagonal().abs() > CLOSED * norm
+    drawn = torch.randn(image.shape, generator=draw, dtype=torch.float64).to(image.device)
+    block = torch.where(fresh, block, drawn)
+    for _ in range(2):
+        block = torch.linalg.qr(block - known @ (known.T @ block)).Q
+    found: Tensor = block
     return found
+
+
+def _best(known: Tensor, images: Tensor) -> tuple[Tensor, bool]:
+    """Return the leading vectors within a basis, and whether the first of them is an eigenvector."""
+    small = (known.T @ images).cpu()
+    values, vectors = torch.linalg.eigh((small + small.T) / 2)
+    best = vectors[:, -TOGETHER:].to(known.device)
+    residual = images @ best[:, -1] - values[-1].to(known.device) * (known @ best[:, -1])
+    found: Tensor = torch.linalg.qr(known @ best).Q
+    return found, float(residual.norm()) <= CLOSE * float(values[-1])
 
 
 def _image(rows: Tensor, vectors: Tensor, scale: float, *, across: bool) -> float:
