@@ -4,13 +4,17 @@
 
 Each way runs in turn within one loop, so that a slow moment of the machine falls on all of them; printed are medians.
 "naive" is a hook that calls mean, std, min, max and histc on each output; torchlens is left out where it is not
-installed (`pip install torchlens`). Weights are random: the time does not depend on them.
+installed (`pip install torchlens`). It wraps every torch function for good, which slows down and hides what runs after
+it: it comes last, beside bare passes of its own, and each model has a process of its own. Weights are random: the time
+does not depend on them.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +30,7 @@ from featreport.statistics import Settings
 
 MODELS = ("alexnet", "resnet50", "mobilenet_v3_large", "vit_b_16", "convnext_tiny")
 WAYS = ("bare", "featreport", "naive", "torchlens")
+SLOW = 3  # turns of torchlens
 Way = Callable[[], Any]
 
 
@@ -90,41 +95,53 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    parser.add_argument("--row", action="store_true", help=argparse.SUPPRESS)  # of one model alone
     asked = parser.parse_args()
+    if asked.row:
+        one(asked.models[0], asked)
+        return
     print(
         f"batch {asked.batch}, {torch.get_num_threads()} threads, median of {asked.repeats}; ratio over bare"
     )
-    print(f"{'model':20s} {'taps':>5s} {'bare':>9s}" + "".join(f"{way:>12s}" for way in asked.ways[1:]))
-    for name in asked.models:
-        torch.manual_seed(0)
-        model = get_model(name, weights=None).eval()
-        images = torch.randn(asked.batch, 3, 224, 224)
-        ours = Measuring(model, images)
-        ways: dict[str, Way | None] = {
-            "bare": lambda: model(images),  # noqa: B023 - called within this turn of the loop
-            "featreport": ours,
-            "naive": naive(model, images),
-            "torchlens": torchlens(model, images) if "torchlens" in asked.ways else None,
-        }
-        times: dict[str, list[float]] = {way: [] for way in asked.ways}
-        with torch.inference_mode():
-            for turn in range(asked.repeats + 1):  # the first one warms up
-                for way in asked.ways:
-                    run = ways[way]
-                    slow = way == "torchlens" and turn > 3
-                    if run is not None and not slow:
-                        took = seconds(run)
-                        if turn:
-                            times[way].append(took)
+    print(
+        f"{'model':20s} {'taps':>5s} {'bare':>9s}" + "".join(f"{way:>12s}" for way in asked.ways[1:]),
+        flush=True,
+    )
+    for name in asked.models:  # argparse takes the last of two
+        subprocess.run([sys.executable, *sys.argv, "--row", "--models", name], check=True)
+
+
+def one(name: str, asked: argparse.Namespace) -> None:
+    """Print the row of a model."""
+    torch.manual_seed(0)
+    model = get_model(name, weights=None).eval()
+    images = torch.randn(asked.batch, 3, 224, 224)
+    ours = Measuring(model, images)
+    ways: dict[str, Way] = {"bare": lambda: model(images), "featreport": ours, "naive": naive(model, images)}
+    chosen = {way: ways[way] for way in asked.ways if way in ways}
+    with torch.inference_mode():
+        times = turns(chosen, asked.repeats)
         bare = statistics.median(times["bare"])
-        cells = [
-            f"{statistics.median(t) / bare:11.2f}x" if t else f"{'–':>12s}"
-            for w, t in times.items()
-            if w != "bare"
-        ]
-        print(
-            f"{name:20s} {ours.collector.value_count:5d} {1000 * bare:6.0f} ms" + "".join(cells), flush=True
-        )
+        ratios = {way: statistics.median(found) / bare for way, found in times.items()}
+        last = torchlens(model, images) if "torchlens" in asked.ways else None
+        if last is not None:
+            found = turns({"bare": chosen["bare"], "torchlens": last}, min(asked.repeats, SLOW))
+            ratios["torchlens"] = statistics.median(found["torchlens"]) / statistics.median(found["bare"])
+    cells = [
+        f"{ratios[way]:11.2f}x" if way in ratios else f"{'–':>12s}" for way in asked.ways if way != "bare"
+    ]
+    print(f"{name:20s} {ours.collector.value_count:5d} {1000 * bare:6.0f} ms" + "".join(cells), flush=True)
+
+
+def turns(ways: dict[str, Way], repeats: int) -> dict[str, list[float]]:
+    """Return the seconds of each way, in turn, after one turn that warms up."""
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(repeats + 1):
+        for way, run in ways.items():
+            took = seconds(run)
+            if turn:
+                times[way].append(took)
+    return times
 
 
 if __name__ == "__main__":

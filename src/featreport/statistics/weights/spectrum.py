@@ -14,7 +14,7 @@ from featreport.statistics.base import number
 from featreport.statistics.weights.base import MOST_ROWS, Subject, WeightStatistic, register
 from featreport.statistics.weights.gram import one_thread, smaller
 
-WHOLE = 2048  # up to this side all eigenvalues are taken: they cost its cube
+WHOLE = 512  # up to this side all eigenvalues are taken: they cost its cube
 TOGETHER = 4  # vectors
 STEPS = 100  # at most, of so many vectors each
 FIRST = 24  # vectors before convergence is looked at
