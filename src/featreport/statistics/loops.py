@@ -50,7 +50,7 @@ if THREADED:
     numba.config.THREADING_LAYER = "omp"
 
 WIDE = 4096  # rows of a weight that a thread keeps of at a time
-TILE = 16  # positions of them, before the next block
+TILE = 256  # positions of a block of channels, before the next block
 threaded: Any = compiled(nogil=True, error_model="numpy", parallel=THREADED)
 
 
@@ -191,7 +191,7 @@ def _row(flat, j, bits, values, row, order, limits, image):
 def columns(bits, values, shape, steps, limits, first, table, at, sums, sample, found, parts, room):
     """Read a tensor whose channels lie side by side: `steps` between images and between positions.
 
-    `parts` and `room` as of `rows`, for whole blocks of BLOCK channels. A thread reads a few positions of all its
+    `parts` and `room` as of `rows`, for whole blocks of BLOCK channels. A thread reads some positions of all its
     channels before the next few, so that memory is read in order, and a block at a time, so that what it keeps of one
     stays in the first-level cache.
     """
