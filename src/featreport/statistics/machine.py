@@ -27,7 +27,7 @@ def like(_typing, value, other):
 def negative(_typing, value):
     """Return all bits set (-1) for a negative integer, 0 for others."""
 
-    def generate(context, builder, signature, arguments):  # noqa: ARG001
+    def generate(context, builder, signature, arguments):  # noqa: ARG001 - Numba hands all four
         width = arguments[0].type.width
         return builder.ashr(arguments[0], arguments[0].type(width - 1))
 
