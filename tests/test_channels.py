@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import Permute
 
 from featreport.collect.activations import ActivationCollector
 from featreport.collect.deaths import explain_deaths
@@ -17,7 +18,7 @@ from featreport.collect.taps import Taps
 from featreport.collect.unmeasured import list_unmeasured
 from featreport.collect.weights import measure_buffers, measure_weights
 from featreport.results.schema import Activation
-from featreport.statistics import Settings
+from featreport.statistics import Ledger, Settings
 
 Rows = dict[Key, Activation]
 
@@ -254,3 +255,31 @@ def test_complex_parameters_and_buffers_are_listed_not_measured_by_their_real_pa
     assert [weight.name for weight in measure_weights(model, Settings())] == ["0.weight", "0.bias"]
     assert measure_buffers(model) == []
     assert len([reason for reason in reasons if reason.startswith("complex numbers")]) == 2
+
+
+def test_a_turned_view_is_read_once_and_keeps_its_own_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    def then(net: Of, x: Tensor) -> Tensor:
+        return net.back(net.norm(net.turn(net.conv(x))))
+
+    modules = {"conv": nn.Conv2d(3, 5, 3), "turn": Permute([0, 2, 3, 1]), "norm": nn.LayerNorm(5)}
+    net, images = Of(then, **modules, back=Permute([0, 3, 1, 2])), torch.randn(5, 3, 9, 8)
+    read: list[tuple[int, ...]] = []
+    plain = Ledger.record
+    monkeypatch.setattr(
+        Ledger,
+        "record",
+        lambda self, account, values, first: (read.append(values.shape), plain(self, account, values, first)),
+    )
+    rows, reasons = watched(net, images[:3], images[3:4], images[4:])
+    assert reasons == []
+    assert len(read) == 3 * 2  # three batches; what the convolution and the norm gave
+    turn, back = rows["turn", 0, None], rows["back", 0, None]
+    assert (turn.same_as, turn.shape, turn.channel_axis, turn.images) == ("conv", [7, 6, 5], 2, 5)
+    assert (back.same_as, back.shape, back.channel_axis, back.images) == ("norm", [5, 7, 6], 0, 5)
+    assert turn.mean == pytest.approx(net.conv(images).double().mean().item(), rel=1e-6)
+
+
+def test_a_view_that_swaps_rows_and_columns_is_read_itself() -> None:
+    net = Of(lambda net, x: net.turn(net.conv(x)), conv=nn.Conv2d(3, 5, 3), turn=Permute([0, 1, 3, 2]))
+    rows, _ = watched(net, torch.randn(2, 3, 9, 8))
+    assert (rows["turn", 0, None].same_as, rows["turn", 0, None].shape) == (None, [5, 6, 7])

@@ -105,7 +105,8 @@ def reference(
     per_channel = [a[:, k].ravel() for k in range(c)]
     constant = [
         k for k, v in enumerate(per_channel)
-        if v.size > 1 and np.isfinite(v).all() and v.min() == v.max() and np.abs(v).max() > chosen.dead
+        if v.size > 1 and np.isfinite(v).all() and v.max() - v.min() <= chosen.constant
+        and np.abs(v).max() > chosen.dead
     ]  # fmt: skip
     size = np.array(
         [np.abs(v[np.isfinite(v)]).mean() if np.isfinite(v).any() else np.nan for v in per_channel]
@@ -293,6 +294,18 @@ def test_a_channel_without_any_number_is_null_never_nan(engine: str) -> None:
         assert got[name] is None, name
     assert got["histogram"] == {"edges": [], "counts": [], "scale": "linear", "zeros": 0}
     assert got["dead"] == []
+
+
+@pytest.mark.parametrize(("tolerance", "want"), [(0.0, [0]), (0.25, [0, 1]), (0.5, [0, 1, 3])])
+def test_constant_is_what_varies_by_no_more_than_the_tolerance(
+    engine: str, tolerance: float, want: list[int]
+) -> None:
+    steps = torch.tensor([0.0, 0.25, 0.75, 0.5, 0.0])  # how far each channel varies; the last one is dead
+    a = torch.tensor([-1.0, -1.0, -1.0, -1.0, 0.0])[None, :, None].repeat(2, 1, 6)
+    a[1, :, 3] += steps
+    got = measure(a, chosen=Settings(constant=tolerance))
+    assert got["constant"] == want
+    assert_agree(got, reference(a.numpy(), Settings(constant=tolerance)))
 
 
 def test_one_element(engine: str) -> None:

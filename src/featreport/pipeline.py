@@ -145,9 +145,9 @@ def gather(plan: Plan, runs: list[Run], pictures: dict[str, str]) -> Results:
             manifest_text=plan.manifest_text,
             code_run=sorted(code),
         ),
-        thresholds=Thresholds(dead=plan.dead, near_zero=plan.near_zero),
+        thresholds=Thresholds(dead=plan.dead, near_zero=plan.near_zero, constant=plan.constant),
         max_bytes=plan.max_bytes,
-        definitions=definitions(Settings(plan.dead, plan.near_zero, alpha=plan.alpha)),
+        definitions=definitions(Settings(plan.dead, plan.near_zero, plan.constant, alpha=plan.alpha)),
         runs=runs,
         pictures=pictures,
     )

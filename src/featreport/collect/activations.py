@@ -61,6 +61,15 @@ class _Stream:
         return self.layout.batch != 1 or self.full[0] % max(self.sizes) != 0
 
 
+@dataclass(frozen=True)
+class _Copy:
+    """A tap whose tensor was read as another tap's; where its axes are and its shape, where they are turned."""
+
+    source: Key
+    turned: Layout | None = None
+    full: tuple[int, ...] = ()
+
+
 @dataclass
 class ActivationCollector:
     """Receives taps (see `Taps`) and reads each at once. `value` moves everything to the host in one go."""
@@ -79,7 +88,7 @@ class ActivationCollector:
         self._streams: dict[Key, list[_Stream]] = {}
         self._ledger = Ledger(self.statistics, self.device)
         self._taps: dict[Key, Tap] = {}  # in the order the network ran
-        self._copies: dict[Key, Key] = {}  # taps that handed on what another gave
+        self._copies: dict[Key, _Copy] = {}  # taps that handed on what another gave
         self._dropped: set[Key] = set()
         self._layouts = Layouts()
         self._images: tuple[int, int] = (0, 0)
@@ -110,7 +119,7 @@ class ActivationCollector:
         if not self.wants(tap.layer):
             self.left_out[tap.layer] = self.left_out.get(tap.layer, False) or tap.rectifier
             return
-        if key in self._dropped or self._repeats(tap, key):
+        if key in self._dropped or self._repeats(tap, layouts, output):
             return
         if known is None:
             self._taps[key] = tap
@@ -125,19 +134,44 @@ class ActivationCollector:
                 return
             self._add(stream, output, rows, first, count)
 
-    def _repeats(self, tap: Tap, key: Key) -> bool:
+    def _repeats(self, tap: Tap, layouts: list[Layout], output: Tensor) -> bool:
         """Whether this very tensor was just read as another tap, as it was in every batch before: it is read once."""
-        source = None if tap.same_as is None else self._copies.get(tap.same_as, tap.same_as)
-        if source in self._streams and key not in self._streams and self._copies.get(key, source) == source:
-            self._copies[key] = source
-            self._taps.setdefault(key, tap)
-            return True
-        if key not in self._copies:
+        key, copy = tap.key, self._copies.get(tap.key)
+        if copy is None and key not in self._streams:
+            found = self._copy(tap, layouts, output)
+            if found is not None:
+                self._copies[key], self._taps[key] = found, tap
+            return found is not None
+        if copy is None:
             return False
+        given = tap.same_as or (tap.turned and tap.turned.key)
+        if given is not None and self._source(given) == copy.source:
+            return True
         del self._copies[key], self._taps[key]
         self._dropped.add(key)
         self.skipped[tap.layer] = "it hands on what it was given for some batches, and not for others"
         return True
+
+    def _source(self, key: Key) -> Key:
+        return self._copies[key].source if key in self._copies else key
+
+    def _copy(self, tap: Tap, layouts: list[Layout], output: Tensor) -> _Copy | None:
+        """Say which tap's numbers are this one's too: those of the same tensor, also with its axes turned."""
+        given = tap.same_as or (tap.turned and tap.turned.key)
+        source = None if given is None else self._source(given)
+        if given is None or source not in self._streams:
+            return None
+        if tap.same_as:
+            return self._copies.get(given, _Copy(source))
+        layout = given in self._copies and self._copies[given].turned
+        layout = layout or self._streams[source][0].layout
+        sure = len(layouts) == 1 and len(self._streams[source]) == 1
+        view = tap.turned
+        if view is None or not sure or layout.batch is None or layout.channel < 0:
+            return None
+        there = Layout(view.axis(layout.batch), view.axis(layout.channel) or 0)
+        before, now = view.rest(layout.batch, layout.channel)
+        return _Copy(source, there, tuple(output.shape)) if there == layouts[0] and before == now else None
 
     def end_batch(self) -> None:
         """Every tap of the batch was observed."""
@@ -175,7 +209,7 @@ class ActivationCollector:
         return kept
 
     def _drop(self, key: Key, stream: _Stream, channels: int) -> None:
-        copies = [copy for copy, source in self._copies.items() if source == key]
+        copies = [name for name, copy in self._copies.items() if copy.source == key]
         for gone in (key, *copies):
             self._dropped.add(gone)
             del self._taps[gone]
@@ -204,14 +238,22 @@ class ActivationCollector:
         ):
             stream.maps.receive([next(rest) for _ in stream.maps.parts])
             found[key] = {}
-            for statistic, tap in zip(self.statistics, measured, strict=True):
-                found[key] |= statistic.value(tap)
-        sources = {key: self._copies.get(key, key) for key in self._taps}
-        taps = [
-            _activation(tap, streams[sources[key]], found[sources[key]]) for key, tap in self._taps.items()
-        ]
-        shown = ((tap, streams[sources[key]]) for key, tap in self._taps.items())
-        return taps, [(tap, s.layout, s.maps) for tap, s in shown if s.layout.batch is not None]
+            for statistic, numbers in zip(self.statistics, measured, strict=True):
+                found[key] |= statistic.value(numbers)
+        taps, shown = [], []
+        for key, tap in self._taps.items():
+            stream = streams[self._source(key)]
+            copy = self._copies.get(key, _Copy(key))
+            layout = copy.turned or stream.layout
+            if stream.layout.batch is None:
+                layout = Layout(None, layout.channel)
+            else:
+                shown.append((tap, layout, stream.maps))
+            same_as = (tap.same_as or (copy.turned and tap.turned and tap.turned.key) or (None,))[0]
+            taps.append(
+                _activation(tap, stream, layout, copy.full or stream.full, same_as, found[self._source(key)])
+            )
+        return taps, shown
 
 
 def _decided(streams: list[_Stream]) -> _Stream:
@@ -233,8 +275,15 @@ def _without_batch(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
     return tuple(size for axis, size in enumerate(shape) if axis != layout.batch)
 
 
-def _activation(tap: Tap, stream: _Stream, fields: dict[str, Any]) -> Activation:
-    batch, channel = stream.layout.batch, stream.layout.channel
+def _activation(
+    tap: Tap,
+    stream: _Stream,
+    layout: Layout,
+    full: tuple[int, ...],
+    same_as: str | None,
+    fields: dict[str, Any],
+) -> Activation:
+    batch, channel = layout.batch, layout.channel
     axis = channel - 1 if batch is not None and channel > batch else channel
     fields = fields | {"histogram": Histogram(**fields["histogram"])}
     return Activation(
@@ -243,8 +292,8 @@ def _activation(tap: Tap, stream: _Stream, fields: dict[str, Any]) -> Activation
         output=tap.output,
         module=tap.kind,
         rectifier=tap.rectifier,
-        same_as=tap.same_as[0] if tap.same_as else None,
-        shape=list(stream.shape),
+        same_as=same_as,
+        shape=list(_without_batch(full, layout)),
         shape_varies=stream.varies,
         channel_axis=max(axis, 0),
         channels=stream.channels,

@@ -30,7 +30,8 @@ class Job:
     def settings(self) -> Settings:
         """The thresholds."""
         plan = self.plan
-        return Settings(plan.dead, plan.near_zero, images=len(self.run.images), alpha=plan.alpha)
+        images = len(self.run.images)
+        return Settings(plan.dead, plan.near_zero, plan.constant, images=images, alpha=plan.alpha)
 
     @property
     def seed(self) -> int:

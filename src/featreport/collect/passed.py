@@ -42,6 +42,17 @@ class Fed(NamedTuple):
         found = [here for here, both in enumerate(zip(*self.now, strict=True)) if both == wanted]
         return found[0] if len(found) == 1 else None
 
+    @property
+    def turned(self) -> bool:
+        """Whether it is the very tensor with its axes in another order."""
+        return self.before != self.now and sorted(_axes(self.before)) == sorted(_axes(self.now))
+
+    def rest(self, *axes: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return size and stride of every axis but some of the tensor as it was given, there and here, in order."""
+        left_out = {self.axis(axis) for axis in axes}
+        before = [both for axis, both in enumerate(_axes(self.before)) if axis not in axes]
+        return before, [both for axis, both in enumerate(_axes(self.now)) if axis not in left_out]
+
 
 class Passed:
     """Remembers which tap gave a tensor, by identity, never by value, and keeps none of them alive.
@@ -88,6 +99,10 @@ class Passed:
 
     def __contains__(self, tensor: Tensor) -> bool:
         return self.given(tensor) is not None
+
+
+def _axes(form: Form) -> list[tuple[int, int]]:
+    return list(zip(*form, strict=True))
 
 
 def _row_major(form: Form) -> bool:

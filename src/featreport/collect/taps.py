@@ -49,6 +49,7 @@ class Tap:
     fed: tuple[
         Fed | None, ...
     ] = ()  # in the first pass: what it was computed from; None for what no tap gave
+    turned: Fed | None = None  # this very tensor, its axes in another order, was observed before
 
     @property
     def key(self) -> Key:
@@ -314,6 +315,7 @@ class Taps:
         identity = own and site.identity
         for name, tensor in outputs:
             before = self.passed.given(tensor) if own else None
+            view = self.passed.fed(tensor) if before is not None else None
             if site.leaf and not identity and before is not None and before.key not in call.frame.shown:
                 before = None  # a layer's outputs are its own, also where it hands on what it was given
             if before is not None and not (identity or site.asked):
@@ -341,6 +343,6 @@ class Taps:
                 )
                 tap = Tap(
                     *(call.layer, count, name, call.kind, rectifier, call.frame.batch(name), call.channel),
-                    *(same, upper, call.fed),
+                    *(same, upper, call.fed, view if view is not None and view.turned else None),
                 )
                 self.observe(tap, call.module, tensor)

@@ -172,6 +172,11 @@ class Statistics(Section):
     near_zero: v.NotNegative = Field(
         0.001, description="A value is near zero when its magnitude is below this."
     )
+    constant: v.NotNegative = Field(
+        0.0,
+        description="A channel is constant when its greatest and least value are no further apart, and it is not "
+        "dead.",
+    )
     alpha: v.YesNo = Field(
         False, description="Fit a power law to the spectrum of every weight: a heuristic, and slow."
     )

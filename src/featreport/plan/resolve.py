@@ -52,6 +52,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         shown_channels=manifest.report.channels,
         shown_images=manifest.report.images,
         runs=runs,
+        constant=manifest.statistics.constant,
         alpha=manifest.statistics.alpha,
     )
 

@@ -98,6 +98,7 @@ class Plan:
     shown_channels: int
     shown_images: int
     runs: tuple[RunPlan, ...]
+    constant: float = 0.0
     alpha: bool = False  # whether power laws are fitted to the spectra of weights
 
     @property

@@ -154,6 +154,7 @@ def method(results: Results) -> Method:
     made = results.provenance
     thresholds = (
         Fact("Dead", f"max |a| ≤ {formats.plain(results.thresholds.dead)} over all images and positions"),
+        Fact("Constant", f"max − min ≤ {formats.plain(results.thresholds.constant)}, and not dead"),
         Fact("Near zero", f"|value| ≤ {formats.plain(results.thresholds.near_zero)}"),
     )
     counts = sorted(

@@ -209,6 +209,7 @@ class Thresholds(Frozen):
 
     dead: Number
     near_zero: Number
+    constant: Number = 0.0
 
 
 class Definition(Frozen):

@@ -28,6 +28,7 @@ class Settings:
 
     dead: float = 0.0
     near_zero: float = 1e-3
+    constant: float = 0.0  # a channel that varies by no more is constant
     images: int | None = None
     alpha: bool = False  # whether the heuristic exponent of weight spectra is wanted
 
