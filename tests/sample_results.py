@@ -12,16 +12,21 @@ from PIL import Image
 from featreport.results.schema import (
     Activation,
     Buffer,
+    DeadFilter,
+    Death,
     Definition,
     FailedImage,
     FeatureMaps,
+    FilterPair,
     Histogram,
     ImageFile,
     Images,
     Kernels,
     Load,
     Mismatch,
+    Norm,
     Provenance,
+    RareChannel,
     Results,
     Run,
     RunFailure,
@@ -232,6 +237,63 @@ def sample() -> Results:
         update={"activations": taps, "summary": summary(taps, partial.weights), "images": images}
     )
     return results([healthy, dying, partial, failed()], pictures)
+
+
+def few() -> Results:
+    """Return two runs of few layers with findings of most kinds, and one that failed."""
+    pictures: dict[str, str] = {}
+    first = run("net/early", pictures, {0: [1, 2, 3, 9], 1: list(range(16))}, layers=2, seed=4)
+    second = run(
+        "net/late", pictures, {1: [0]}, layers=2, seed=5, load=load(unexpected=["fc.weight"], prefix="module."),
+        unmeasured=[Unmeasured(layer="aux.fc", reason="never called in evaluation mode")],
+        notes=["The batch was halved to 8 after the device ran out of memory."],
+    )  # fmt: skip
+    return results([first, second, failed()], pictures)
+
+
+def measured() -> Results:
+    """Return a run that has every number a run can have, two of each kind of row."""
+    pictures: dict[str, str] = {}
+    base = run("net/all", pictures, {0: [1, 2], 1: [0]}, layers=2, seed=6)
+    more = {
+        "dormant": {"0": [1, 2], "0.025": [1, 2, 5], "0.1": [1, 2, 5, 9]}, "dormant_fraction": 0.1875,
+        "saturated": [4], "massive": [7, 8], "effective_rank": 3.0000000000000004, "median_magnitude": 0.3,
+        "rare": [RareChannel(channel=11, images=1, loudest_image=3)], "firing_rate_bound": 0.17, "constant": [12],
+    }  # fmt: skip
+    taps = [
+        tap.model_copy(update={**more, "deaths": [_death(channel) for channel in tap.dead]})
+        if tap.rectifier and tap.channels < 128
+        else tap
+        for tap in base.activations
+    ]
+    told = {
+        "matrix": [16, 27], "spectral_norm": 0.7071067811865476, "stable_rank": 2.5, "redundant_pairs": 3, "pairs": 120,
+        "redundant_fraction": 0.025, "zero_filters": 1, "two_four_groups": 96, "two_four": 66,
+        "two_four_fraction": 0.6875, "two_four_chance": 0.5, "looks_untrained": True,
+        "initialisation": "kaiming uniform", "alpha": 3.1,
+        "alpha_start": 0.5, "alpha_distance": 0.04, "alpha_tail": 9, "dead": [3], "dead_fraction": 0.0625,
+        "dead_filters": [DeadFilter(channel=3, peak=1e-9, norm=1e-8)], "median_norm": 0.4,
+        "closest": [FilterPair(one=1, other=2, cosine=0.98)],
+    }  # fmt: skip
+    weights = [
+        tensor.model_copy(update=told) if tensor.kind == "weight" else tensor for tensor in base.weights
+    ]
+    norms = [
+        Norm(layer="features.1", module="BatchNorm2d", channels=16, eps=1e-5, counter=1200, small_scale=[1, 2],
+             closed=[1], small_scale_fraction=0.125, effective_min=0.01, effective_median=0.9, effective_max=1.5,
+             still=[2], untouched=False),
+        Norm(layer="features.4", module="LayerNorm", channels=16, eps=None, counter=None, small_scale=None, closed=None,
+             small_scale_fraction=None, effective_min=None, effective_median=None, effective_max=None, still=None,
+             untouched=True),
+    ]  # fmt: skip
+    full = base.model_copy(
+        update={"activations": taps, "weights": weights, "norms": norms, "summary": summary(taps, weights)}
+    )
+    return results([full], pictures)
+
+
+def _death(channel: int) -> Death:
+    return Death(channel=channel, cause="zero weights", proved=True, at="features.0")
 
 
 def empty() -> Results:

@@ -162,7 +162,7 @@ def measured_passes(device: torch.device, sync_mode: str | None) -> None:
     activations, shown = collector.value()
     assert [tap.images for tap in activations] == [12] * len(activations)
     assert len(activations) == 5
-    assert all(maps.value().shape[0] == 2 for _, _, maps in shown)
+    assert all(one.maps.value().shape[0] == 2 for one in shown)
 
 
 def test_measured_passes_run_to_the_end() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from torchvision import transforms
 
@@ -470,39 +471,64 @@ def test_colour_pictures_and_very_wide_ones_are_lossless() -> None:
 
 def test_thumbnails_fit_are_never_enlarged_and_carry_no_metadata() -> None:
     photo = Image.open(PHOTOS[1])
-    assert pictures.thumbnail(photo).shape == (96, 144, 3)
-    assert pictures.thumbnail(Image.new("RGB", (1000, 10))).shape == (2, 192, 3)
+    assert pictures.thumbnail(photo).shape == (72, 108, 3)
+    assert pictures.thumbnail(Image.new("RGB", (1000, 10))).shape == (1, 144, 3)
     assert pictures.thumbnail(Image.new("L", (28, 28))).shape == (28, 28)
     photo.info["icc_profile"] = b"secret" * 100
     assert b"secret" not in base64.b64decode(pictures.encode_photo(photo)[1].partition(",")[2])
 
 
-def test_maps_share_one_scale_and_stand_where_promised() -> None:
-    maps = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
-    sprite, tile = pictures.sprite_of_maps(maps, 0.0, 119.0, levels=256)
-    assert (sprite.shape, tile) == ((2 * 5 - 1, 3 * 6 - 1), [4, 5])
-    expected = np.rint(maps / 119 * 255).astype(np.uint8)
+def one_scale(made: pictures.MapSprite, row: int, column: int) -> NDArray[np.float64]:
+    """A tile under its veil, as the page shows it: 0 is the scale's low end, 1 its high end."""
+    height, width = made.tile
+    y, x = row * (height + 1), column * (width + 1)
+    grey, opacity = made.veil[row, column] / 255
+    return made.sprite[y : y + height, x : x + width] / 255 * (1 - opacity) + grey * opacity
+
+
+@pytest.mark.parametrize("levels", [16, 256])
+def test_maps_stand_where_promised_in_their_own_contrast_and_under_the_veil_on_one_scale(levels: int) -> None:
+    maps = (
+        np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+        * np.array([1, 0.1, 4])[:, None, None]
+    )
+    low, high = float(maps.min()), float(maps.max())
+    made = pictures.sprite_of_maps(maps, low, high, levels=levels)
+    assert (made.sprite.shape, made.tile, made.veil.shape) == ((2 * 5 - 1, 3 * 6 - 1), [4, 5], (2, 3, 2))
+    unit = (maps - low) / (high - low)
     for row in range(2):
         for column in range(3):
-            y, x = row * 5, column * 6
-            assert np.array_equal(sprite[y : y + 4, x : x + 5], expected[row, column])
+            tile = made.sprite[row * 5 : row * 5 + 4, column * 6 : column * 6 + 5]
+            assert (tile.min(), tile.max()) == (0, 255)  # its own contrast
+            span = np.ptp(unit[row, column])
+            allowed = span * 1.5 / (levels - 1) + 2.5 / 255  # a step of its own, and the veil's rounding
+            assert np.abs(one_scale(made, row, column) - unit[row, column]).max() <= allowed
+
+
+def test_a_flat_map_keeps_its_grey_in_either_contrast() -> None:
+    maps = np.zeros((1, 3, 2, 2), np.float32)
+    maps[0, 1] = 0.5
+    maps[0, 2, 0, 0] = 1.0
+    made = pictures.sprite_of_maps(maps, 0.0, 1.0, levels=256)
+    assert made.veil[0, :, 1].tolist() == [0, 0, 0]
+    assert [one_scale(made, 0, column).mean() for column in range(2)] == pytest.approx([0, 128 / 255])
 
 
 def test_greys_are_few_and_black_means_exactly_low() -> None:
     values = np.linspace(0, 1, 1000, dtype=np.float32)
     values[1] = 1e-30
-    sprite, _ = pictures.sprite_of_maps(values.reshape(1, 1, 25, 40), 0.0, 1.0)
+    sprite = pictures.sprite_of_maps(values.reshape(1, 1, 25, 40), 0.0, 1.0).sprite
     greys = np.unique(sprite)
-    assert (len(greys), greys[0], greys[-1]) == (32, 0, 255)
+    assert (len(greys), greys[0], greys[-1]) == (16, 0, 255)
     assert sprite[0, 0] == 0
     assert sprite[0, 1] > 0
 
 
 def test_large_maps_are_averaged_over_areas() -> None:
     board = np.indices((96, 192)).sum(0) % 2
-    sprite, tile = pictures.sprite_of_maps(board[None, None].astype(np.float32), 0, 1, levels=256)
-    assert tile == [24, 48]
-    assert set(np.unique(sprite)) == {128}
+    made = pictures.sprite_of_maps(board[None, None].astype(np.float32), 0, 1, levels=256)
+    assert made.tile == [24, 48]
+    assert set(np.unique(made.sprite)) == {128}
 
 
 SPECIAL = {
@@ -510,15 +536,15 @@ SPECIAL = {
     "inf is white": (np.inf, 0.0, 1.0, 255),
     "minus inf is black": (-np.inf, 0.0, 1.0, 0),
     "all zero is black": (0.0, 0.0, 0.0, 0),
-    "constant is mid grey": (3.0, 3.0, 3.0, 132),
-    "no overflow": (3e38, -3.4e38, 3.4e38, 239),
+    "constant is mid grey": (3.0, 3.0, 3.0, 136),
+    "no overflow": (3e38, -3.4e38, 3.4e38, 238),
 }
 
 
 @pytest.mark.parametrize("case", SPECIAL)
 def test_special_values_have_a_stated_grey(case: str) -> None:
     value, low, high, grey = SPECIAL[case]
-    sprite, _ = pictures.sprite_of_maps(np.full((1, 1, 2, 2), value, np.float32), low, high)
+    sprite = pictures.sprite_of_maps(np.full((1, 1, 2, 2), value, np.float32), low, high).sprite
     assert set(np.unique(sprite)) == {grey}
 
 

@@ -1,21 +1,24 @@
-"""The built page in a real Chromium: offline, silent, readable at every width, with and without scripts."""
+"""The built page in a real Chromium: offline, silent, readable at every width, with and without scripts or pictures."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
 
 import pytest
 
 import sample_results as samples
 from featreport.report import render
+from featreport.results.schema import Results
 
 pytestmark = pytest.mark.browser
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+PAPER = {
+    "width": 1031,
+    "height": 702,
+}  # what a sheet of A4 across holds between margins of 12 mm, in CSS pixels
+OPEN_ALL = "document.querySelectorAll('details').forEach((box) => { box.open = true; })"
 CONTRAST = """() => {
   const parse = (text) => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
   const channel = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
@@ -40,61 +43,56 @@ CONTRAST = """() => {
 }"""
 
 
+class Words(HTMLParser):
+    """Every word of a page's text outside scripts, styles, tooltips and attributes, as it was written."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._muted = False
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self._muted = tag in {"script", "style", "title"}
+
+    def handle_endtag(self, tag):
+        self._muted = False
+
+    def handle_data(self, data):
+        if not self._muted:
+            self.found += data.split()
+
+
 @pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        message = f"{CHROMIUM} is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield opened
-        opened.close()
+def text() -> str:
+    return render(samples.sample())
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(render(samples.sample()), encoding="utf-8")
-    return path.as_uri()
+def address(text, saved):
+    return saved(text)
 
 
 @pytest.fixture
-def visit(browser, address):
-    opened = []
-
-    def go(**how):
-        page = browser.new_page(**how)
-        opened.append(page)
-        page.requests, page.messages = [], []
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.on("console", lambda message: page.messages.append(message.text))
-        page.on("pageerror", lambda error: page.messages.append(str(error)))
-        page.goto(address)
-        return page
-
-    yield go
-    for page in opened:
-        page.close()
+def visit(browser, address, opens):
+    return lambda **how: opens(browser, address, **how)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 768, 1440])
 def test_no_request_no_message_no_sideways_scroll(visit, address, width, scheme):
     page = visit(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+    page.evaluate(OPEN_ALL)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert [url for url in page.requests if not url.startswith("data:")] == [address]
-    assert page.messages == []
+    assert [url for url in page.record.requests if not url.startswith("data:")] == [address]
+    assert page.record.messages == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_word_has_enough_contrast(visit, scheme):
     page = visit(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
-    page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+    page.evaluate(OPEN_ALL)
     assert page.evaluate(CONTRAST) == []
 
 
@@ -174,3 +172,244 @@ def test_a_printed_table_repeats_its_header_on_every_page(visit):
     boxes = page.locator("th button").evaluate_all("all => all.map(b => getComputedStyle(b).display)")
     assert boxes
     assert set(boxes) == {"contents"}
+
+
+def without_spaces(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+def shown(page) -> str:
+    """What `main` shows with everything open, without spaces and without the tools that the script adds."""
+    page.evaluate(OPEN_ALL)
+    page.evaluate("document.querySelectorAll('.tools').forEach((bar) => bar.remove())")
+    return without_spaces(page.inner_text("main"))
+
+
+@pytest.fixture(scope="module")
+def written(text) -> str:
+    """Every word of `main`, as the file has it."""
+    return "".join(Words(re.search(r"<main.*</main>", text, re.DOTALL).group()).found)
+
+
+def test_with_scripts_off_every_word_is_there_and_the_script_adds_none(visit, written):
+    assert len(written) > 10_000
+    assert shown(visit(java_script_enabled=False)) == written
+    assert shown(visit()) == written
+
+
+def test_with_pictures_off_every_word_and_every_number_is_there(blind_browser, address, opens, written):
+    page = opens(blind_browser, address)
+    assert page.evaluate("[...document.images].every((image) => !image.naturalWidth)")
+    assert shown(page) == written
+    cells = page.locator("td[data-value]:not([data-value=''])").all_inner_texts()
+    assert len(cells) > 500
+    assert all(re.search(r"\d|untouched|no|yes|true|–", cell) for cell in cells)
+
+
+def test_where_a_viewer_forbids_styles_scripts_and_pictures_every_word_is_there(
+    browser, opens, text, written
+):
+    # What an artifact store may send along with a report; the answer comes from here, nothing is asked of a network.
+    policy = {"Content-Security-Policy": "sandbox; default-src 'none'", "Content-Type": "text/html"}
+    page = opens(browser, "about:blank")
+    page.route("**/*", lambda route: route.fulfill(body=text, headers=policy))
+    page.goto("http://report.invalid/")
+    assert page.evaluate("document.styleSheets.length") == 0
+    assert shown(page) == written
+
+
+def test_a_click_on_every_control_asks_for_nothing_and_says_nothing(visit, address):
+    page = visit(viewport={"width": 1440, "height": 900})
+    page.evaluate("document.querySelectorAll('summary, button, input').forEach((control) => control.click())")
+    page.evaluate("document.querySelectorAll('a[href^=\"#\"]').forEach((link) => link.click())")
+    page.wait_for_timeout(50)
+    assert [url for url in page.record.requests if not url.startswith("data:")] == [address]
+    assert page.record.messages == []
+    assert page.record.dialogs == []
+
+
+CONTROLS = (
+    "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]:not([tabindex='-1'])"
+)
+FOCUS = """() => {
+  window.reached ??= new Set();
+  const element = document.activeElement;
+  if (!element || element === document.body) return null;
+  if (window.reached.has(element)) return "again";
+  window.reached.add(element);
+  const name = `${element.tagName} ${element.className} ${element.textContent.trim().slice(0, 30)}`;
+  const labelled = element.labels?.[0];
+  const outlined = [element, labelled, element.nextElementSibling].some((part) => {
+    if (!part) return false;
+    const style = getComputedStyle(part);
+    return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+  });
+  if (!outlined) return `no outline: ${name}`;
+  const box = element.getClientRects()[0] ?? element.getBoundingClientRect();
+  const [left, right] = [Math.max(box.left, 0), Math.min(box.right, innerWidth)];
+  const [top, bottom] = [Math.max(box.top, 0), Math.min(box.bottom, innerHeight)];
+  const whole = box.height <= innerHeight ? bottom - top >= box.height - 3 : bottom > top;
+  if (!whole || right - left < Math.min(8, box.width)) return `outside the window: ${name}`;
+  const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+  const seen = hit && (element.contains(hit) || hit.contains(element) || labelled?.contains(hit));
+  return seen ? "" : `covered by ${hit?.tagName} ${hit?.className}: ${name}`;
+}"""
+MISSED = f"""() => [...document.querySelectorAll("{CONTROLS}")]
+  .filter((element) => element.checkVisibility() && element.getClientRects().length && !window.reached.has(element))
+  .map((element) => `not reached: ${{element.tagName}} ${{element.className}} ${{element.textContent.slice(0, 30)}}`)
+"""
+
+
+def faults_of_keyboard(page) -> list[str]:
+    """Tab through the whole page; return every control that is not reached, not outlined, or not in view."""
+    faults = []
+    for _ in range(3000):
+        page.keyboard.press("Tab")
+        said = page.evaluate(FOCUS)
+        if said is None or said == "again":
+            break
+        faults += [said] if said else []
+    return faults + page.evaluate(MISSED)
+
+
+@pytest.fixture(scope="module")
+def small() -> Results:
+    """Two runs of few layers, with all kinds of controls, and a failed one."""
+    return samples.few()
+
+
+@pytest.fixture(scope="module")
+def small_address(small, saved):
+    return saved(render(small))
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_keyboard_reaches_and_shows_every_control(browser, opens, small_address, width):
+    page = opens(browser, small_address, viewport={"width": width, "height": 900})
+    page.evaluate(OPEN_ALL)
+    assert faults_of_keyboard(page) == []
+    assert page.evaluate("window.reached.size") > 60
+
+
+@pytest.mark.parametrize(
+    ("planted", "fault"),
+    [
+        ("document.styleSheets[0].insertRule(':focus-visible{outline:none !important}', 0)", "no outline"),
+        ("document.querySelector('main summary').tabIndex = -1", "not reached"),
+        (
+            "document.styleSheets[0].insertRule('.findings a{position:fixed;top:-99px}', 0)",
+            "outside the window",
+        ),
+        (
+            "document.styleSheets[0].insertRule('.frame::after{content:\"\";position:fixed;inset:0;z-index:99}', 0)",
+            "covered by",
+        ),
+    ],
+)
+def test_the_check_of_the_keyboard_finds_what_is_planted(browser, opens, small_address, planted, fault):
+    page = opens(browser, small_address, viewport={"width": 1440, "height": 900})
+    page.evaluate(planted)
+    faults = faults_of_keyboard(page)
+    assert any(found.startswith(fault) for found in faults)
+
+
+def test_enter_and_space_work_every_kind_of_control(browser, opens, small_address):
+    page = opens(browser, small_address, viewport={"width": 1440, "height": 900})
+    for summary in page.locator("main summary").all():
+        if not summary.is_visible():
+            continue
+        before = summary.evaluate("(element) => element.parentElement.open")
+        summary.press("Enter")
+        assert summary.evaluate("(element) => element.parentElement.open") is not before
+        summary.press("Space")
+    page.evaluate(OPEN_ALL)
+    button = page.locator("table.taps th button").first
+    button.press("Space")
+    assert page.locator("table.taps th[aria-sort]").count() == 1
+    box = page.locator(".tools input[type=checkbox]").first
+    box.press("Space")
+    assert box.is_checked()
+    page.locator(".findings a").first.press("Enter")
+    assert page.evaluate("location.hash") == page.locator(".findings a").first.get_attribute("href")
+
+
+IN_PRINT = """([width, height]) => {
+  const faults = [];
+  const say = (what, element) => faults.push(
+    `${what}: ${element.tagName} ${element.getAttribute("class")} ${element.textContent.trim().slice(0, 30)}`);
+  const keep = "tr, figure, .findings li, .images li, .failure";
+  for (const element of document.querySelectorAll(keep)) {
+    const box = element.getBoundingClientRect();
+    if (!box.height) say("not printed", element);
+    if (box.height > height) say("taller than a sheet", element);
+    if (getComputedStyle(element).breakInside !== "avoid") say("may be cut", element);
+  }
+  for (const element of document.querySelectorAll("main *:not(svg *)")) {
+    if (!element.checkVisibility()) continue;
+    const style = getComputedStyle(element), box = element.getBoundingClientRect();
+    if (box.right > width + 1) say("wider than the sheet", element);
+    if (style.position === "fixed" || style.position === "sticky") say("not in the flow", element);
+    if (style.overflowX === "visible" || element.closest(".hidden")) continue;
+    if (element.scrollHeight > element.clientHeight + 1) say("lower part cut", element);
+    if (element.scrollWidth > element.clientWidth + 1) say("right part cut", element);
+  }
+  for (const element of document.querySelectorAll("main td, main th, main li, main p, main pre"))
+    if (!element.checkVisibility()) say("not printed", element);
+  return [...new Set(faults)];
+}"""
+
+
+def faults_in_print(page) -> list[str]:
+    page.emulate_media(media="print")
+    return page.evaluate(IN_PRINT, [PAPER["width"], PAPER["height"]])
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_printing_cuts_no_row_and_no_figure_and_leaves_nothing_out(visit, scripts):
+    assert faults_in_print(visit(viewport=PAPER, java_script_enabled=scripts)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        ("tr{break-inside:auto !important}", "may be cut: TR"),
+        (".scroll{max-height:90px !important;overflow:hidden !important}", "lower part cut: DIV scroll"),
+        ("figure{min-height:800px}", "taller than a sheet: FIGURE"),
+        ("table{min-width:1400px}", "wider than the sheet: TABLE"),
+        ("thead th{position:sticky !important}", "not in the flow: TH"),
+        ("details::details-content{display:none !important}", "not printed: T"),
+    ],
+)
+def test_the_check_of_printing_finds_what_is_planted(browser, opens, small_address, rule, fault):
+    page = opens(browser, small_address, viewport=PAPER)
+    page.evaluate(
+        "(rule) => document.styleSheets[0].insertRule(rule, document.styleSheets[0].cssRules.length)", rule
+    )
+    assert any(found.startswith(fault) for found in faults_in_print(page))
+
+
+def test_on_paper_every_name_stands_and_no_word_leaves_the_sheet(
+    browser, opens, small, small_address, tmp_path
+):
+    if not shutil.which("pdftotext"):
+        pytest.skip("pdftotext is not installed (Debian: apt-get install poppler-utils)")
+    page = opens(browser, small_address)
+    (tmp_path / "report.pdf").write_bytes(page.pdf(prefer_css_page_size=True))
+    command = ["pdftotext", "-bbox", str(tmp_path / "report.pdf"), "-"]
+    drawn = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    words = re.findall(
+        r'<word xMin="([\d.-]+)" yMin="([\d.-]+)" xMax="([\d.-]+)" yMax="([\d.-]+)">(.*?)<', drawn
+    )
+    sheet = "".join(word for *_, word in words)
+    names = [run.id for run in small.runs]
+    names += [tap.layer for run in small.runs for tap in run.activations]
+    names += [tensor.name for run in small.runs for tensor in (*run.weights, *run.buffers)]
+    for name in set(names):
+        assert sheet.count(name) >= names.count(name), name
+    width, height = (
+        float(size) for size in re.search(r'<page width="([\d.]+)" height="([\d.]+)"', drawn).groups()
+    )
+    margin = 12 / 25.4 * 72 - 2  # of 12 mm, in points
+    for x_min, y_min, x_max, y_max, word in words:
+        assert margin <= float(x_min) < float(x_max) <= width - margin, word
+        assert margin <= float(y_min) < float(y_max) <= height - margin, word

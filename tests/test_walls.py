@@ -27,17 +27,19 @@ MAY = {
     "results": set(),
     "judge": {"report.formats"},
     "figures": {"report.formats"},
-    "report": {"judge", "figures", "results"},
+    "report": {"judge", "figures", "tables", "results"},
+    "tables": {"judge"},
+    "paper": {"tables", "figures", "judge", "results", "report.formats"},
     "progress": {"executors"},
     "pipeline": {"manifest", "plan", "executors", "collect", "statistics", "results", "judge", "report"},
-    "cli": {"pipeline", "manifest", "progress"},
+    "cli": {"pipeline", "paper", "manifest", "progress"},
     "__main__": {"cli"},
     "__init__": {"pipeline", "results"},
 }
 TORCH = {"sources", "checkpoints", "images", "statistics", "collect"}
 ONLY = {
     "yaml": {"manifest"},
-    "matplotlib": {"figures"},
+    "matplotlib": {"figures", "paper"},
     "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"progress"},

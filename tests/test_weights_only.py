@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections import OrderedDict
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch.nn.utils import prune
 import featreport
 from featreport.errors import ManifestError
 from featreport.judge import judge
+from featreport.results import codec
 from featreport.results.schema import Results, Run
 
 
@@ -92,8 +92,7 @@ def test_a_page_of_weights_alone_speaks_of_weights(tmp_path: Path) -> None:
     for word in ("Silent channels", "By depth", "How sure", "evaluation mode without gradients"):
         assert word not in visible
     assert "The tensors of 1 checkpoint were read as data and measured without a network." in visible
-    embedded = json.loads(page.split('id="featreport-results"')[1].split(">", 1)[1].split("</script>")[0])
-    assert embedded["runs"][0]["source"] == "none"
+    assert codec.decode(page, "page").runs[0].source == "none"
 
 
 def test_half_precision_is_measured_as_stored(tmp_path: Path) -> None:

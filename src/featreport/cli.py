@@ -151,9 +151,27 @@ _LATER = {"ignore_unknown_options": True, "allow_extra_args": True}
 app.command("diff", help="Compare two results or reports (not available yet).", context_settings=_LATER)(
     _not_yet("diff")
 )
-app.command("export", help="Write the paper kit (not available yet).", context_settings=_LATER)(
-    _not_yet("export")
-)
+
+
+@app.command()
+def export(
+    report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report's HTML, or results JSON.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write the kit.")],
+    max_figures: Annotated[
+        int, typer.Option("--max-figures", min=0, help="Most figures of each run; 0 writes all.")
+    ] = 60,
+) -> None:
+    """Write the paper kit: vector figures, LaTeX and CSV tables, methods text, BibTeX; no torch."""
+    from featreport import paper
+
+    done = paper.export(
+        report,
+        folder,
+        max_figures=max_figures,
+        progress=lambda line: print(f"  ✓ {line}", file=sys.stderr, flush=True),
+    )
+    typer.echo(done.folder)
+    typer.echo(done.verdict)
 
 
 def main() -> NoReturn:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from featreport.collect.layout import TOKENS, Layout, Layouts, as_rows
-from featreport.collect.maps import ShownMaps
+from featreport.collect.maps import Channelwise, Shown, ShownMaps
 from featreport.collect.passed import Key
 from featreport.collect.taps import Tap
 from featreport.results.schema import Activation, Histogram
@@ -224,8 +224,8 @@ class ActivationCollector:
         """How many taps have numbers."""
         return len(self._taps)
 
-    def value(self) -> tuple[list[Activation], list[tuple[Tap, Layout, ShownMaps]]]:
-        """Return every tap's results in the order the network ran, and the maps to show."""
+    def value(self) -> tuple[list[Activation], list[Shown]]:
+        """Return every tap's results in the order the network ran, and what can be shown of them."""
         streams = {key: _decided(streams) for key, streams in self._streams.items()}
         images = [s.images if s.layout.batch is not None else None for s in streams.values()]
         kept = self._ledger.tensors()
@@ -233,11 +233,13 @@ class ActivationCollector:
         rest = iter(host[len(kept) :])
         accounts = [stream.account for stream in streams.values()]
         found: dict[Key, dict[str, Any]] = {}
+        channels: dict[Key, Channelwise] = {}
         for (key, stream), measured in zip(
             streams.items(), self._ledger.measured(host[: len(kept)], accounts, images), strict=True
         ):
             stream.maps.receive([next(rest) for _ in stream.maps.parts])
             found[key] = {}
+            channels[key] = Channelwise.of(measured[0])
             for statistic, numbers in zip(self.statistics, measured, strict=True):
                 found[key] |= statistic.value(numbers)
         taps, shown = [], []
@@ -248,7 +250,7 @@ class ActivationCollector:
             if stream.layout.batch is None:
                 layout = Layout(None, layout.channel)
             else:
-                shown.append((tap, layout, stream.maps))
+                shown.append(Shown(tap, layout, stream.maps, channels[self._source(key)]))
             same_as = (tap.same_as or (copy.turned and tap.turned and tap.turned.key) or (None,))[0]
             taps.append(
                 _activation(tap, stream, layout, copy.full or stream.full, same_as, found[self._source(key)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,8 +22,10 @@ from featreport.collect.probe import auto_batch
 from featreport.collect.taps import Tap, Taps
 from featreport.errors import ForwardError, ImagesError, RunError, StatisticsError
 from featreport.images.batches import ImageBatches
+from featreport.plan.types import ImageRef
 from featreport.results.schema import Faithfulness, ImageFile, Images
 
+THUMBNAILS = 24  # so many images have one, to be shown under the channels they fire most
 PINNED = ("cuda", "xpu")  # devices that copy faster from page-locked memory
 
 
@@ -60,17 +62,18 @@ def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
 
 def _auto(job: Job, model: nn.Module) -> int:
     """Return the batch size that the first usable image suggests."""
-    first = next(iter(_batches(job, 1, workers=1)), None)
+    first = next(iter(batches_of(job, job.run.images, 1, workers=1)), None)
     if first is None:
         return 1
     with watched(job.device, job.seed):
         return auto_batch(model, first.tensor[0])
 
 
-def _batches(job: Job, size: int, **more: Any) -> ImageBatches:
+def batches_of(job: Job, refs: Sequence[ImageRef], size: int, **more: Any) -> ImageBatches:
+    """Return some images of a run as batches."""
     run = job.run
     name = {"torchvision": run.source.name, "timm": run.source.text}.get(run.source.kind)
-    return ImageBatches(run.images, run.transform, name, batch_size=size, **more)
+    return ImageBatches(refs, run.transform, name, batch_size=size, **more)
 
 
 def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
@@ -84,9 +87,11 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
         device=job.device,
     )
     taps = Taps(model, guarded(collector), include=run.include)
-    batches = _batches(job, size, shown=plan.shown_images, pin=job.device.type in PINNED)
+    batches = batches_of(
+        job, run.images, size, shown=max(plan.shown_images, THUMBNAILS), pin=job.device.type in PINNED
+    )
     proof = Proof(model, job.device)
-    forward = partial(_forward, model)
+    forward = partial(one_forward, model)
     files: list[ImageFile] = []
     pictures: dict[str, str] = {}
     count = 0
@@ -130,7 +135,12 @@ def _no_image(batches: ImageBatches) -> ImagesError:
     )
 
 
-def _forward(model: nn.Module, inputs: Tensor) -> object:
+def one_forward(model: nn.Module, inputs: Tensor) -> object:
+    """Return what a network gives for a batch.
+
+    Raises:
+        ForwardError: whatever its code raised, with the batch's shape.
+    """
     try:
         return model(fed(model, inputs))
     except RunError:

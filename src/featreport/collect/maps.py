@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
 from featreport.collect.layout import Layout
+from featreport.collect.taps import Tap
+from featreport.statistics import Field, Measured
 
 LARGEST_TILE = 48
 MOST_UNITS = 4096
 
 
+@dataclass(frozen=True)
+class Channelwise:
+    """What is known of each channel of a tap, all `[channels]`: by it channels are chosen to be shown."""
+
+    size: NDArray[np.float64]  # mean |a| of the finite values
+    fired: NDArray[np.int64]  # on how many images
+    loudest: NDArray[np.int64]  # the image with the greatest |a|; -1: it never fires
+    dead: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, tap: Measured) -> Channelwise:
+        """Return it for a tap."""
+        image = np.where(tap.dead, -1, tap[Field.PEAK_IMAGE]).astype(np.int64)
+        return cls(tap.sizes, tap[Field.FIRED].astype(np.int64), image, tap.dead)
+
+
 class ShownMaps:
     """Maps of the first images and channels of one tap, on the device until asked for."""
 
-    def __init__(self, images: int, channels: int) -> None:
+    def __init__(self, images: int, channels: int, chosen: Sequence[int] | None = None) -> None:
         self._images = images
         self._channels = channels
+        self.chosen = None if chosen is None else list(chosen)  # the channels of "maps"; None: the first ones
         self.parts: list[Tensor] = []  # on the device; `receive` takes them back from the host
         self._host: list[NDArray[np.float32]] = []
         self._kind: str | None = None
@@ -27,16 +49,24 @@ class ShownMaps:
     def take(self, output: Tensor, layout: Layout, first: int) -> None:
         """Copy what is shown of a batch whose first image is number `first` of the run."""
         wanted = min(self._images - first, output.shape[layout.batch or 0])
-        if wanted <= 0 or layout.batch is None or layout.channel < 0:
+        if wanted > 0:
+            self.keep(output, layout, range(first, first + wanted), None)
+
+    def keep(self, output: Tensor, layout: Layout, rows: Sequence[int], channels: Tensor | None) -> None:
+        """Copy the first images of an output, which are numbers `rows` of the run; of maps `channels`, or the first."""
+        if layout.batch is None or layout.channel < 0:
             return
-        few = output.movedim((layout.batch, layout.channel), (0, 1))[:wanted]
+        few = output.movedim((layout.batch, layout.channel), (0, 1))[: len(rows)]
         kind = "units" if few.ndim == 2 else "maps"  # noqa: PLR2004
-        few = few[:, :MOST_UNITS] if kind == "units" else _as_maps(few[:, : self._channels])
+        if kind == "units":
+            few = few[:, :MOST_UNITS]
+        else:
+            few = _as_maps(few[:, : self._channels] if channels is None else few.index_select(1, channels))
         if self.parts and (kind != self._kind or few.shape[1:] != self.parts[0].shape[1:]):
             return  # images of another size are not shown beside these
         self._kind = kind
         self.parts.append(few.detach().float().clone())
-        self.rows += range(first, first + wanted)
+        self.rows += rows
 
     @property
     def kind(self) -> str | None:
@@ -56,6 +86,16 @@ class ShownMaps:
     def value(self) -> NDArray[np.float32]:
         """The maps on the host."""
         return np.concatenate(self._host)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What can be shown of one tap: its maps, where its axes are, and what its channels did over all images."""
+
+    tap: Tap
+    layout: Layout
+    maps: ShownMaps
+    channels: Channelwise
 
 
 def _as_maps(values: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -10,21 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from featreport.collect.layout import Layout
-from featreport.collect.maps import ShownMaps
-from featreport.collect.taps import Tap
+from featreport.collect.maps import Shown
 from featreport.images.pictures import encode
 from featreport.images.sprites import kernel_sprite, sprite_of_maps, strip_of_units
+from featreport.plan.types import Choice, Showing
 from featreport.results.schema import FeatureMaps, Kernels
 
-BYTES_PER_PIXEL = (
-    0.5  # of lossless 32-level sprites in base64, measured on MobileNetV2 and ResNet-50 over photos
-)
+BYTES_PER_PIXEL = 0.5  # of lossless sprites in base64, measured on MobileNetV2 and ResNet-50 over photos
 TILES = (48, 40, 32, 24, 16)
+SECOND_TILE = 32  # of layers that are no rectifiers: they have the most values, and are looked at last
 GAP = 1
 UNIT_COLUMNS = 64
 ENCODERS = 2
-Shown = list[tuple[Tap, Layout, ShownMaps]]
 
 
 @dataclass
@@ -38,6 +36,15 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """One tap to show, and how many images of it at most."""
+
+    shown: Shown
+    images: int
+    first: bool  # a rectifier, or as good as one
+
+
+@dataclass(frozen=True)
 class _Size:
     """How many images and how many pixels a side are shown."""
 
@@ -45,32 +52,62 @@ class _Size:
     tile: int
 
 
-def make_gallery(model: nn.Module, shown: Shown, asked: int, budget: int) -> Gallery:
-    """Return sprites of every tap's maps and of the first layer's kernels in about `budget` bytes of base64."""
+def make_gallery(model: nn.Module, shown: Sequence[Shown], asked: int, budget: int, how: Showing) -> Gallery:
+    """Return sprites of feature maps and of the first layer's kernels in about `budget` bytes of base64.
+
+    Args:
+        model: the network.
+        shown: what was kept of each tap, in the order of the network.
+        asked: how many images are shown at most.
+        budget: bytes.
+        how: which channels were chosen, and of which taps: `all`, `none`, or `auto`, which is rectifiers with every
+            image and the other layers with one, smaller, but norms, which shift and scale the maps before them, sums,
+            and taps that hand on another's tensor. Without a rectifier all but norms count as one.
+    """
     gallery = Gallery()
-    size = _plan(shown, asked, budget)
-    seen = max((len(maps.rows) for _, _, maps in shown), default=0)
+    wanted = _wanted(shown, asked, how.maps)
+    size = _plan(wanted, asked, budget)
+    seen = max((len(one.shown.maps.rows) for one in wanted), default=0)
     if size.images < min(asked, seen):
         gallery.notes.append(
             f"Feature maps show {size.images} of the {min(asked, seen)} images asked for, at most {size.tile} pixels "
             "a side, to keep the report light."
         )
-    kept = [(tap, maps) for tap, _layout, maps in shown if maps.kind is not None]
     with ThreadPoolExecutor(ENCODERS) as pool:  # Pillow lets go of the interpreter while it encodes
-        for (tap, maps), drawn in zip(kept, pool.map(lambda one: _draw(one[1], size), kept), strict=True):
-            gallery.pictures[drawn.key] = drawn.uri
-            gallery.maps.append(_described(tap, maps, drawn, size))
+        for one, drawn in zip(wanted, pool.map(lambda one: _draw(one, size), wanted), strict=True):
+            gallery.pictures |= drawn.pictures
+            gallery.maps.append(_described(one, drawn, how.channels))
     gallery.kernels = _kernels(gallery, model)
     return gallery
 
 
-def _plan(shown: Shown, asked: int, budget: int) -> _Size:
+def _wanted(shown: Sequence[Shown], asked: int, which: str) -> list[_Wanted]:
+    kept = [one for one in shown if one.maps.kind is not None and which != "none"]
+    if which == "all":
+        return [_Wanted(one, asked, first=True) for one in kept]
+    seen: set[int] = set()
+    own = []
+    for one in kept:
+        if id(one.channels) not in seen:
+            own.append(one)
+        seen.add(id(one.channels))
+    rectified = any(one.tap.rectifier for one in own)
+    firsts = [
+        (one, one.tap.rectifier or not rectified)
+        for one in own
+        if "Norm" not in one.tap.kind and not (rectified and one.tap.kind == "F.add")
+    ]
+    return [_Wanted(one, asked if first else 1, first) for one, first in firsts]
+
+
+def _plan(wanted: list[_Wanted], asked: int, budget: int) -> _Size:
     """The largest showing whose estimated bytes fit: fewer images first, then smaller tiles."""
-    shapes = [maps.shape for _, _, maps in shown if maps.kind == "maps"]
+    shapes = [(one.images, one.shown.maps.shape) for one in wanted if one.shown.maps.kind == "maps"]
     for tile in TILES:
         for images in range(max(asked, 1), 0, -1):
             pixels = sum(
-                min(images, rows) * channels * min(h, tile) * min(w, tile) for rows, channels, h, w in shapes
+                min(images, most, rows) * channels * min(h, tile) * min(w, tile)
+                for most, (rows, channels, h, w) in shapes
             )
             if pixels * BYTES_PER_PIXEL <= budget and (images > 1 or asked == 1 or tile == TILES[-1]):
                 return _Size(images, tile)
@@ -79,42 +116,64 @@ def _plan(shown: Shown, asked: int, budget: int) -> _Size:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """One tap's sprite."""
+    """One tap's sprite, and the veil that brings its tiles to one scale."""
 
-    key: str
-    uri: str
+    sprite: str
+    contrast: str | None
+    pictures: dict[str, str]
     tile: list[int]
-    channels: int
+    rows: list[int]
+    channels: list[int]
     low: float
     high: float
 
 
-def _draw(maps: ShownMaps, size: _Size) -> _Drawn:
+def _draw(one: _Wanted, size: _Size) -> _Drawn:
     """One scale for the whole tap: from the least to the greatest finite value shown."""
-    values = maps.value()[: size.images]
+    values = one.shown.maps.value()[: min(size.images, one.images)]
+    largest = size.tile if one.first else min(size.tile, SECOND_TILE)
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if maps.kind == "maps":
-        sprite, tile = sprite_of_maps(values, low, high, gap=GAP, max_tile=size.tile)
+    contrast = None
+    if one.shown.maps.kind == "maps":
+        sprite, tile, veil = sprite_of_maps(values, low, high, gap=GAP, max_tile=largest)
+        contrast, uri = encode(veil)
+        pictures = {contrast: uri}
     else:
-        sprite, tile = strip_of_units(values, low, high, min(UNIT_COLUMNS, values.shape[1]), gap=GAP)
-    return _Drawn(*encode(sprite), tile, values.shape[1], low, high)
+        columns = min(UNIT_COLUMNS, values.shape[1])
+        sprite, tile = strip_of_units(values, low, high, columns, gap=GAP)
+        pictures = {}
+    key, uri = encode(sprite)
+    rows = one.shown.maps.rows[: len(values)]
+    channels = one.shown.maps.chosen if contrast else None
+    return _Drawn(
+        key, contrast, {key: uri, **pictures}, tile, rows, channels or list(range(values.shape[1])), low, high
+    )
 
 
-def _described(tap: Tap, maps: ShownMaps, drawn: _Drawn, size: _Size) -> FeatureMaps:
+def _described(one: _Wanted, drawn: _Drawn, how: Choice) -> FeatureMaps:
     return FeatureMaps(
-        layer=tap.layer,
-        call=tap.call,
-        output=tap.output,
-        kind=maps.kind or "maps",
-        picture=drawn.key,
-        images=maps.rows[: size.images],
-        channels=list(range(drawn.channels)),
+        layer=one.shown.tap.layer,
+        call=one.shown.tap.call,
+        output=one.shown.tap.output,
+        kind=one.shown.maps.kind or "maps",
+        picture=drawn.sprite,
+        contrast=drawn.contrast,
+        images=drawn.rows,
+        channels=drawn.channels,
+        loudest=_loudest(one.shown, drawn.channels) if drawn.contrast else [],
+        chosen="first" if one.shown.maps.chosen is None or not drawn.contrast else how,
         tile=drawn.tile,
         gap=GAP,
         low=drawn.low,
         high=drawn.high,
     )
+
+
+def _loudest(one: Shown, channels: list[int]) -> list[int | None]:
+    """Return for each channel the image that fires it most."""
+    found = (int(one.channels.loudest[channel]) for channel in channels)
+    return [image if image >= 0 else None for image in found]
 
 
 def _kernels(gallery: Gallery, model: nn.Module) -> Kernels | None:

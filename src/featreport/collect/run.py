@@ -12,6 +12,7 @@ from torch import nn
 
 from featreport.checkpoints import load_alone, load_into
 from featreport.checkpoints.loading import Loaded
+from featreport.collect.again import chosen
 from featreport.collect.deaths import explain_deaths
 from featreport.collect.device import describe
 from featreport.collect.feeding import takes_list
@@ -158,14 +159,20 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     done = all_images(job, model, notes)
     taps, shown = done.collector.value()
     activations = explain_deaths(model, taps, done.taps.producers, job.plan.dead, done.taps.borrowed)
-    gallery: Gallery = make_gallery(model, shown, job.plan.shown_images, job.budget)
+    images = done.images
+    if job.run.shown or job.plan.showing.channels != "first":
+        again = chosen(job, model, shown, list(images.files))
+        shown, images = again.shown, images.model_copy(update={"files": again.files})
+        done.pictures.update(again.pictures)
+    most = len(job.run.shown) or job.plan.shown_images
+    gallery: Gallery = make_gallery(model, shown, most, job.budget, job.plan.showing)
     notes += gallery.notes
     if takes_list(model):
         notes.append("The network takes a list of images: each batch was handed to it as one.")
     run = _blank(job).model_copy(
         update={
             "load": loaded.audit,
-            "images": done.images,
+            "images": images,
             "device": describe(job.device),
             "batch_size": done.batch_size,
             "notes": notes,

@@ -8,8 +8,7 @@ from typing import Protocol
 from featreport.plan.types import Plan
 from featreport.results.schema import Run
 
-PICTURES_SHARE = 0.5  # of report.max_bytes, for all runs together; the rest is for tables and charts
-PICTURES_OF_A_RUN = 1_500_000  # bytes: more pictures than that nobody looks at
+PICTURES = (600_000, 1_500_000)  # bytes of a run at least and at most: the page shows of them what fits
 
 
 class Progress(Protocol):
@@ -45,7 +44,7 @@ def execute(plan: Plan, progress: Progress) -> Iterator[tuple[Run, dict[str, str
     from featreport.collect.session import Session
 
     device = choose_device(plan.device)
-    budget = min(PICTURES_OF_A_RUN, int(plan.max_bytes * PICTURES_SHARE / max(1, len(plan.runs))))
+    budget = min(max(plan.max_bytes // max(1, len(plan.runs)), PICTURES[0]), PICTURES[1])
     session = Session(plan.runs)
     for number, run in enumerate(plan.runs, start=1):
         progress.run_started(run.id, number, len(plan.runs))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
+from featreport.figures.svg import slim
 from featreport.report import formats
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ _DARK = (
     f'[style*="stroke: {BLUE}"]{{stroke:{_BRIGHT_BLUE}!important}}'
     "}"
 )
-_LONG_DECIMALS = re.compile(r"(\d\.\d\d)\d+")
-_STYLES: dict[str, Any] = {
+STYLES: dict[str, Any] = {
     "font.size": 9,
     "font.family": "sans-serif",
     "svg.fonttype": "none",
@@ -56,7 +56,7 @@ def blank(salt: str, width: float = 4.8, height: float = 2.1) -> tuple[Figure, A
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    settings: Any = {**_STYLES, "svg.hashsalt": salt}
+    settings: Any = {**STYLES, "svg.hashsalt": salt}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(width, height), dpi=72)
         axes = figure.add_axes((0.52 / width, 0.42 / height, 1 - 0.64 / width, 1 - 0.66 / height))
@@ -65,7 +65,7 @@ def blank(salt: str, width: float = 4.8, height: float = 2.1) -> tuple[Figure, A
 
 def label(axes: Axes, x: float, y: float, text: str, **how: Any) -> Text:
     """Write user text at a point of the data, never read as mathematics."""
-    return axes.text(x, y, formats.clean(text), parse_math=False, **how)
+    return axes.text(x, y, " ".join(formats.clean(text).split()), parse_math=False, **how)
 
 
 def percent_axis(axes: Axes, top: float) -> float:
@@ -83,9 +83,10 @@ def data_uri(figure: Figure, settings: Any) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     stream = io.StringIO()
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # Text stays text: the reader's font has the letters that the one measured with lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(stream, metadata={"Date": None, "Creator": None})
-    text = _LONG_DECIMALS.sub(r"\1", stream.getvalue())
-    text = text.replace("*{stroke-linejoin", _DARK + "*{stroke-linejoin", 1)
+    text = slim(stream.getvalue(), _DARK)
     return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()

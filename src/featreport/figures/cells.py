@@ -68,20 +68,26 @@ def _steps(counts: Sequence[int], step: float) -> str:
     for index, value in enumerate(counts):
         height = 0 if not value else max(1, round(value / top * SPARK_HEIGHT))
         if height != level:
-            parts.append(f"H{index * step:g}V{SPARK_HEIGHT - height}")
+            parts.append(f"H{round(index * step, 1):g}V{SPARK_HEIGHT - height}")
             level = height
     parts.append(f"H{SPARK_WIDTH}V{SPARK_HEIGHT}Z")
     return "".join(parts)
 
 
-def lattice(rows: int, columns: int, tile: tuple[float, float], gap: float) -> str:
-    """Return the path that covers the gaps between the tiles of a sprite; `tile` is (height, width)."""
+@dataclass(frozen=True)
+class Lattice:
+    """The gaps between tiles: lines, and how wide they are."""
+
+    path: str
+    width: float
+
+
+def lattice(rows: int, columns: int, tile: tuple[float, float], gap: float) -> Lattice:
+    """Return the lines that cover the gaps between the tiles of a sprite; `tile` is (height, width)."""
     height, width = rows * tile[0] + (rows - 1) * gap, columns * tile[1] + (columns - 1) * gap
-    across = (f"M0 {row * (tile[0] + gap) - gap:g}h{width:g}v{gap:g}h{-width:g}z" for row in range(1, rows))
-    down = (
-        f"M{column * (tile[1] + gap) - gap:g} 0h{gap:g}v{height:g}h{-gap:g}z" for column in range(1, columns)
-    )
-    return "".join((*across, *down)) if gap > 0 else ""
+    across = (f"M0 {row * (tile[0] + gap) - gap / 2:.2f}h{width:.2f}" for row in range(1, rows))
+    down = (f"M{column * (tile[1] + gap) - gap / 2:.2f} 0v{height:.2f}" for column in range(1, columns))
+    return Lattice("".join((*across, *down)) if gap > 0 else "", round(gap, 2))
 
 
 def unit_blocks(indices: Sequence[int], columns: int, cell: float) -> str:

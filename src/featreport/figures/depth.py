@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -51,16 +51,10 @@ _BARS_APART = 60  # beyond this many layers bars touch
 def depth(points: Sequence[Point], axis: str, hue: str, salt: str) -> Chart:
     """Return the bars of one share by depth, the tallest named."""
     figure, axes, settings = canvas.blank(salt)
+    limit = bars(axes, points, axis, hue)
     shares = [point.share for point in points]
-    limit = canvas.percent_axis(axes, max(shares, default=0))
-    count = len(points)
-    axes.set_xlim(0.25, max(count, 1) + 0.75)
-    if count > _BARS_APART:
-        axes.stairs(shares, [index + 0.5 for index in range(count + 1)], fill=True, color=hue)
-    else:
-        _separate_bars(axes, shares, hue)
-    _depth_axis(axes, count, axis)
     if any(shares):
+        count = len(points)
         top = max(range(count), key=lambda index: shares[index])
         x = (top + 0.5) / count
         side = "left" if x < 0.3 else "right" if x > 0.7 else "center"  # noqa: PLR2004 - thirds of the width
@@ -74,31 +68,28 @@ def depth(points: Sequence[Point], axis: str, hue: str, salt: str) -> Chart:
     return _chart(figure, settings, table)
 
 
+def bars(axes: Axes, points: Sequence[Point], axis: str, hue: str) -> float:
+    """Draw the bars of one share by depth; return the share at the top of the y axis."""
+    shares = [point.share for point in points]
+    limit = canvas.percent_axis(axes, max(shares, default=0))
+    count = len(points)
+    axes.set_xlim(0.25, max(count, 1) + 0.75)
+    if count > _BARS_APART:
+        axes.stairs(shares, [index + 0.5 for index in range(count + 1)], fill=True, color=hue)
+    else:
+        _separate_bars(axes, shares, hue)
+    _depth_axis(axes, count, axis)
+    return limit
+
+
 def compare(lines: Sequence[Line], salt: str) -> Chart:
     """Return the share of silent channels by relative depth, the four worst runs in colour, the rest grey."""
     figure, axes, settings = canvas.blank(salt, width=8.4, height=2.9)
-    order = sorted(range(len(lines)), key=lambda i: -max((p.share for p in lines[i].points), default=0.0))
-    hues = {run: canvas.HUES[rank] for rank, run in enumerate(order[: len(canvas.HUES)])}
+    order, hues = coloured(lines)
     limit = canvas.percent_axis(axes, max((p.share for line in lines for p in line.points), default=0))
     box = axes.get_position()
     axes.set_position((box.x0, box.y0, box.width * 0.74, box.height))
-    axes.set_xlim(-0.01, 1.01)
-    axes.set_xticks([0, 0.5, 1], ["first rectifier", "relative depth", "last rectifier"])
-    for index, tick in enumerate(axes.get_xticklabels()):
-        tick.set_horizontalalignment(("left", "center", "right")[index])
-    for index in reversed(order):
-        points = lines[index].points
-        xs = [place / max(1, len(points) - 1) for place in range(len(points))]
-        axes.plot(
-            xs,
-            [point.share for point in points],
-            color=hues.get(index, canvas.MUTED),
-            linewidth=1.8 if index in hues else 0.8,
-            marker="o" if len(points) <= _BARS_APART else None,
-            markersize=3.5 if index in hues else 2,
-            clip_on=False,
-            zorder=3 if index in hues else 2,
-        )
+    curves(axes, lines, order, hues)
     for rank, index in enumerate([i for i in order if i in hues]):
         y = limit * (0.97 - 0.11 * rank)
         axes.plot([1.05, 1.08], [y, y], color=hues[index], linewidth=2.5, clip_on=False)
@@ -117,6 +108,33 @@ def compare(lines: Sequence[Line], salt: str) -> Chart:
             for i, p in enumerate(points)
         ]
     return _chart(figure, settings, table)
+
+
+def coloured(lines: Sequence[Line]) -> tuple[list[int], dict[int, str]]:
+    """Return the runs' places, worst run first, and the colours of the worst four by place."""
+    order = sorted(range(len(lines)), key=lambda i: -max((p.share for p in lines[i].points), default=0.0))
+    return order, {run: canvas.HUES[rank] for rank, run in enumerate(order[: len(canvas.HUES)])}
+
+
+def curves(axes: Axes, lines: Sequence[Line], order: Sequence[int], hues: Mapping[int, str]) -> None:
+    """Draw the share of every run by relative depth, the worst on top."""
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_xticks([0, 0.5, 1], ["first rectifier", "relative depth", "last rectifier"])
+    for index, tick in enumerate(axes.get_xticklabels()):
+        tick.set_horizontalalignment(("left", "center", "right")[index])
+    for index in reversed(order):
+        points = lines[index].points
+        xs = [place / max(1, len(points) - 1) for place in range(len(points))]
+        axes.plot(
+            xs,
+            [point.share for point in points],
+            color=hues.get(index, canvas.MUTED),
+            linewidth=1.8 if index in hues else 0.8,
+            marker="o" if len(points) <= _BARS_APART else None,
+            markersize=3.5 if index in hues else 2,
+            clip_on=False,
+            zorder=3 if index in hues else 2,
+        )
 
 
 def _separate_bars(axes: Axes, shares: Sequence[float], hue: str) -> None:

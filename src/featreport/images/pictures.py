@@ -10,10 +10,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featreport.images.sprites import KernelSprite, Pixels, kernel_sprite, sprite_of_maps, strip_of_units
+from featreport.images.sprites import (
+    KernelSprite,
+    MapSprite,
+    Pixels,
+    kernel_sprite,
+    sprite_of_maps,
+    strip_of_units,
+)
 
 __all__ = [
     "KernelSprite",
+    "MapSprite",
     "Pixels",
     "encode",
     "encode_photo",
@@ -29,7 +37,7 @@ PALETTE_LARGEST = 16  # greys that fit in 4 bits
 
 
 def encode(pixels: Pixels) -> tuple[str, str]:
-    """Return (key, data: URI) of `pixels` [H, W] or [H, W, 3], lossless: WebP, or PNG where WebP cannot or loses.
+    """Return (key, data: URI) of `pixels` [H, W], [H, W, 2] (grey, opacity) or [H, W, 3]: lossless WebP or PNG.
 
     The key is the start of the sha256 of the picture's bytes: the same picture has the same key everywhere. PNG is
     tried for small pictures only: on sprites of 32 greys WebP was smaller by a tenth, and PNG took twice the time.
@@ -44,13 +52,13 @@ def encode(pixels: Pixels) -> tuple[str, str]:
     return _name(kind, content)
 
 
-def encode_photo(image: Image.Image, height: int = 96, max_width: int = 192) -> tuple[str, str]:
+def encode_photo(image: Image.Image, height: int = 72, max_width: int = 144) -> tuple[str, str]:
     """Return (key, data: URI) of a thumbnail of a photo, lossy WebP of quality 80."""
     small = Image.fromarray(thumbnail(image, height, max_width))
     return _name("webp", _save(small, "WEBP", quality=80, method=6))
 
 
-def thumbnail(image: Image.Image, height: int = 96, max_width: int = 192) -> Pixels:
+def thumbnail(image: Image.Image, height: int = 72, max_width: int = 144) -> Pixels:
     """Return `image` reduced to fit `max_width` × `height`, as uint8 [h, w] or [h, w, 3]; never enlarged."""
     scale = min(height / image.height, max_width / image.width, 1.0)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))

@@ -1,5 +1,8 @@
 """Feature maps, units and kernels as sprites: many tiles in one small grey or RGB picture.
 
+Maps stand in it each in its own contrast; a veil, a picture with one pixel of grey and opacity for each tile, laid over
+it brings them all to one scale. So one picture serves both, and a faint map keeps its detail.
+
 Tile (row, column) begins at pixel (row · (h + gap), column · (w + gap)); there is no gap around the outside.
 A value is one pixel: the page scales tiles up, pixelated.
 """
@@ -15,6 +18,7 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 
 LEVELS = 32
+OWN_LEVELS = 16  # of a map in its own contrast: the bytes of 32 levels on one scale, measured on photos
 GAP_GREY = 132  # the 16th of 32 levels: a gap adds no grey of its own to the picture
 MID_GREY = 128  # weight 0 in a kernel sprite
 FILTERS = 64
@@ -32,6 +36,17 @@ class KernelSprite(NamedTuple):
     shown: int
 
 
+class MapSprite(NamedTuple):
+    """A row per image, a tile per channel, each in its own contrast; `veil` [images, channels, 2] (grey, opacity).
+
+    On one scale, a pixel `own` of a tile under a veil (g, a) is `own · (1 − a) + g · a`, all from 0 to 1.
+    """
+
+    sprite: Pixels
+    tile: list[int]  # [height, width]
+    veil: Pixels
+
+
 def sprite_of_maps(
     maps: NDArray[np.floating],
     low: float,
@@ -39,11 +54,11 @@ def sprite_of_maps(
     *,
     gap: int = 1,
     max_tile: int = 48,
-    levels: int = LEVELS,
-) -> tuple[Pixels, list[int]]:
-    """Return (sprite, tile [h, w]) of `maps` [images, channels, h, w]: a row per image, a tile per channel.
+    levels: int = OWN_LEVELS,
+) -> MapSprite:
+    """Return the sprite of `maps` [images, channels, h, w]: on the one scale `low` is black, `high` white.
 
-    One scale for all: `low` is black, `high` white. Maps larger than `max_tile` are averaged over areas.
+    Maps larger than `max_tile` are averaged over areas.
     """
     images, channels, height, width = maps.shape
     unit = _to_unit_range(maps, low, high)
@@ -52,7 +67,23 @@ def sprite_of_maps(
     if tile != [height, width]:
         flat = [_average(one, tile) for one in unit.reshape(-1, height, width)]
         unit = np.stack(flat).reshape(images, channels, *tile)
-    return _lay_out(_to_grey(unit, levels), gap, GAP_GREY), tile
+    own, veil = _stretched(unit)
+    return MapSprite(_lay_out(_to_grey(own, levels), gap, GAP_GREY), tile, veil)
+
+
+def _stretched(unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], Pixels]:
+    """Stretch each tile of `unit` [n, c, h, w] to 0 … 1, and return with it the veil that undoes this.
+
+    A tile of one value stays as it is, under a veil that hides nothing.
+    """
+    low = unit.min((2, 3), keepdims=True)
+    span = unit.max((2, 3), keepdims=True) - low
+    flat = span == 0
+    own = np.where(flat, unit, (unit - low) / np.where(flat, 1, span))
+    opacity = np.where(flat, 0, 1 - span)
+    grey = np.where(opacity > 0, low / np.where(opacity > 0, opacity, 1), 0)
+    veil = np.concatenate([grey, opacity], -1)[:, :, 0]
+    return own.astype(np.float32), np.rint(255 * np.clip(veil, 0, 1)).astype(np.uint8)
 
 
 def strip_of_units(

@@ -71,7 +71,8 @@ def of_run(run: Run) -> tuple[Finding, ...]:
 def _failed(run: Run) -> Finding:
     if run.error is None:
         return Finding("fail", "failed, and left no reason.", Target(run.id), 0)
-    text = f"failed at the {run.error.stage} stage: {formats.shorten(run.error.message.splitlines()[0], 140)}"
+    first = next((line for line in run.error.message.splitlines() if line.strip()), "no reason was given")
+    text = f"failed at the {run.error.stage} stage: {formats.shorten(first, 140)}"
     return Finding("fail", text if text.endswith(".") else text + ".", Target(run.id), 0)
 
 

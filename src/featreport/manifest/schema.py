@@ -203,8 +203,18 @@ class Report(Section):
     """How much the report shows."""
 
     max_bytes: v.Bytes = Field(15_000_000, description="The HTML stays below this size, e.g. 15MB.")
+    maps: Literal["auto", "all", "none"] = Field(
+        "auto",
+        description="Whose feature maps are shown; auto: rectifiers with every image, other layers but norms and "
+        "sums with one.",
+    )
     channels: v.Count = Field(12, description="Feature maps shown per layer.")
-    images: v.Count = Field(4, description="Images shown per run.")
+    select: Literal["first", "strongest", "rarest", "dead"] = Field(
+        "first",
+        description="Which channels of a layer: the first, the strongest, the rarest to fire, the dead.",
+    )
+    images: v.Count = Field(4, description="Images shown per run: the first ones.")
+    show: tuple[v.Text, ...] = Field((), description="Names of the images shown instead, or globs of them.")
 
 
 class Document(Section):

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from featreport.errors import ManifestError, Problem
 from featreport.manifest import ImagesEntry, Manifest, Model
-from featreport.manifest.scalars import quote
+from featreport.manifest.scalars import did_you_mean, quote
 from featreport.plan import files
 from featreport.plan.checkpoints import Named, checkpoints_of, distinct
 from featreport.plan.packages import NotFoundError
 from featreport.plan.sources import require_package, require_weights, source_of
 from featreport.plan.transforms import transform_of
-from featreport.plan.types import ImageRef, Plan, RunPlan, SourceRef, TransformSpec
+from featreport.plan.types import ImageRef, Plan, RunPlan, Showing, SourceRef, TransformSpec
+
+MOST_SHOWN = 32  # images
 
 
 def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] = ()) -> Plan:
@@ -53,8 +56,13 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         shown_images=manifest.report.images,
         runs=runs,
         constant=manifest.statistics.constant,
+        showing=Showing(manifest.report.maps, manifest.report.select),
         alpha=manifest.statistics.alpha,
     )
+
+
+def _is_named(ref: ImageRef, glob: str) -> bool:
+    return fnmatchcase(ref.name, glob) or fnmatchcase(Path(ref.name).name, glob)
 
 
 class _Resolver:
@@ -64,6 +72,7 @@ class _Resolver:
         self.manifest = manifest
         self.folder = manifest.folder
         self.problems: list[Problem] = []
+        self.unseen = set(manifest.report.show)  # globs that no image fits
 
     def complain(self, place: str, message: str) -> None:
         self.problems.append(self.manifest.problem(place, message))
@@ -104,7 +113,19 @@ class _Resolver:
         runs: list[RunPlan] = []
         for index, model in enumerate(self.manifest.models):
             runs += self.model(model, f"models[{index}]", shared)
+        names = [ref.name for run in runs for ref in run.images]
+        for index, glob in enumerate(self.manifest.report.show):
+            if glob in self.unseen and names:
+                hint = did_you_mean(glob, [*names, *(Path(name).name for name in names)])
+                self.complain(f"report.show[{index}]", f"no image of any run is named {quote(glob)}{hint}")
         return tuple(runs)
+
+    def shown(self, images: tuple[ImageRef, ...]) -> tuple[int, ...]:
+        """Return the places of the images that the manifest names to be shown; empty: the first ones are."""
+        globs = self.manifest.report.show
+        found = [i for i, ref in enumerate(images) if any(_is_named(ref, glob) for glob in globs)]
+        self.unseen -= {glob for glob in globs if any(_is_named(ref, glob) for ref in images)}
+        return tuple(found[:MOST_SHOWN])
 
     def model(self, model: Model, place: str, shared: tuple[ImageRef, ...]) -> list[RunPlan]:
         if model.source == "none":
@@ -141,7 +162,7 @@ class _Resolver:
                 runs.append(
                     RunPlan(
                         f"{model.name}/{one.name}", model.name, one.name, source, one.ref,
-                        layers.include, layers.exclude, images, spec,
+                        layers.include, layers.exclude, images, spec, self.shown(images),
                     )
                 )  # fmt: skip
         return runs

@@ -79,6 +79,18 @@ class RunPlan:
     exclude: tuple[str, ...]
     images: tuple[ImageRef, ...]
     transform: TransformSpec
+    shown: tuple[int, ...] = ()  # places in `images` of those whose maps are shown; empty: the first ones
+
+
+Choice = Literal["first", "strongest", "rarest", "dead"]
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Whose feature maps are shown, and which channels of each."""
+
+    maps: Literal["auto", "all", "none"] = "auto"
+    channels: Choice = "first"
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,7 @@ class Plan:
     shown_images: int
     runs: tuple[RunPlan, ...]
     constant: float = 0.0
+    showing: Showing = Showing()
     alpha: bool = False  # whether power laws are fitted to the spectra of weights
 
     @property

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from featreport.judge import Finding, Target, judge
 from featreport.judge.verdict import RunVerdict
-from featreport.report import audits, charts, drawings, overview, rows, tensors
+from featreport.report import audits, charts, data, drawings, overview, rows, tensors
 from featreport.report.anchors import Anchors
 from featreport.report.detail import script_safe
 from featreport.report.page import Failure, FindingLine, Page, RunPage
 from featreport.report.shelf import Shelf
+from featreport.results import codec
 from featreport.results.schema import Results, Run, weights_alone
 
 _RESERVED = (
@@ -36,10 +36,11 @@ def assemble(results: Results) -> Page:
     shelf = Shelf(results, anchors)
     verdict = judge(results)
     places: dict[Target, str] = {}
+    listed: dict[str, tuple[str, str]] = {}
     names = [anchors.take("run", run.id) for run in results.runs]
     few = len(results.runs) == 1
     runs = tuple(
-        _run(run, name, line, anchors, shelf, places, few=few)
+        _run(run, name, line, anchors, shelf, places, listed, few=few)
         for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
     )
     table = tuple(
@@ -59,7 +60,9 @@ def assemble(results: Results) -> Page:
         runs=runs,
         method=audits.method(results),
         shelf=shelf.rest(),
-        results_json=_embedded(results),
+        data=data.of_all(results),
+        absent=sum(drawings.absent(run, shelf) for run in results.runs),
+        results_json=script_safe(codec.embedded(results)),
     )
 
 
@@ -70,6 +73,7 @@ def _run(
     anchors: Anchors,
     shelf: Shelf,
     places: dict[Target, str],
+    listed: dict[str, tuple[str, str]],
     *,
     few: bool,
 ) -> RunPage:
@@ -77,7 +81,7 @@ def _run(
     taps = rows.taps(run, anchor, anchors)
     groups = tensors.weights(run, anchor, anchors)
     load = audits.load(run.load, anchors.take(anchor, "load"))
-    images = audits.images(run, anchors.take(anchor, "images"), shelf)
+    images = audits.images(run, anchors.take(anchor, "images"), shelf, listed)
     unmeasured_anchor, unmeasured = audits.unmeasured(run, anchor, anchors)
     places[Target(run.id)] = anchor
     maps = drawings.maps(run, shelf)
@@ -105,6 +109,7 @@ def _run(
         charts=charts.of_run(run, anchor),
         remark=charts.remark(run),
         taps=taps,
+        measures=rows.measures(taps),
         maps=tuple(figure for figure in maps if figure.rectifier == split),
         other_maps=tuple(figure for figure in maps if figure.rectifier != split),
         kernels=drawings.kernels(run.kernels, shelf),
@@ -115,6 +120,8 @@ def _run(
         images=images,
         unmeasured_anchor=unmeasured_anchor,
         unmeasured=unmeasured,
+        data=data.of_run(run, anchor),
+        switches=(anchors.take(anchor, "contrast"), anchors.take(anchor, "contrast", "others")),
     )
 
 
@@ -129,10 +136,3 @@ def _failure(run: Run) -> Failure | None:
 def _line(finding: Finding, places: Mapping[Target, str]) -> FindingLine:
     place = places.get(finding.target) or places[Target(finding.target.run)]
     return FindingLine(finding.level, rows.name(finding.target.run), finding.text, f"#{place}")
-
-
-def _embedded(results: Results) -> str:
-    """Return the results without their pictures as JSON that is safe inside a script element."""
-    value = results.model_dump(mode="python", exclude={"pictures"})
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return script_safe(text)

@@ -86,11 +86,22 @@ def _sentence(shown: Load) -> str:
     return ", ".join(parts) + "." + partial
 
 
-def images(run: Run, anchor: str, shelf: Shelf) -> ImageList:
-    """Return the list of images of a run with their thumbnails."""
+def images(run: Run, anchor: str, shelf: Shelf, listed: dict[str, tuple[str, str]]) -> ImageList:
+    """Return the list of images of a run with their thumbnails, or where the very same list stands already.
+
+    Args:
+        run: the run.
+        anchor: the id of its list.
+        shelf: where thumbnails are.
+        listed: the lists before this one, by what is in them: run and id; this one is added.
+    """
     shown = run.images
     if weights_alone(run):
         return ImageList(anchor, "None: the tensors alone were measured.", (), (), ())
+    first = listed.setdefault(shown.model_dump_json(), (run.id, anchor))
+    if first[1] != anchor and shown.files:
+        same = formats.plural(shown.count, "image")
+        return ImageList(anchor, f"The same {same} as in", (), (), (), (name(first[0]), f"#{first[1]}"))
     used = (
         f"{formats.plural(shown.count, 'image')} used"
         if run.status == "ok"

@@ -54,8 +54,20 @@ class TapRow:
     spark: Spark | None
     numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, non-finite, fires on
     measures: tuple[Channels, ...]  # dormant three times, saturated, massive, rare
-    rank: Cell
-    rank_note: str
+    rank: Channels  # one click away: why there is none
+
+    @property
+    def told(self) -> bool:
+        """Whether any of these measures has something to say."""
+        return any(some.cell.value not in {"", "0"} for some in (*self.measures, self.rank))
+
+
+@dataclass(frozen=True)
+class MeasureTable:
+    """The rows whose further measures say something, and the words for those that do not."""
+
+    rows: tuple[TapRow, ...]
+    left_out: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,13 @@ class WeightGroup:
     title: str
     caption: str
     rows: tuple[WeightRow, ...]
+    dtype: str = ""  # the one type of them all
     columns: int = 0  # how many cells tell of a matrix, in this group
+
+    @property
+    def dead(self) -> bool:
+        """Whether any of them has output channels."""
+        return any(row.dead is not None for row in self.rows)
 
     @property
     def matrices(self) -> bool:

@@ -3,79 +3,136 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from featreport.report import formats
 from featreport.report.cells import BufferRow, Cell, NormRow, TapRow, WeightRow
+from featreport.report.drawn import MapFigure
 from featreport.report.page import FindingLine, Page, RunPage
 from featreport.results.schema import FORMAT, VERSION
 
 Row = TypeVar("Row", TapRow, WeightRow, BufferRow, NormRow)
 MANY, FEW = 24, 6  # rows without a finding that each table keeps
+_ROWS = "rows without a finding beyond the {} of each table with the most values near zero"
+GOLDEN = 0.6180339887498949  # its multiples, taken modulo 1, are spread evenly however many there are
+TRIES = 3
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is left out, in words."""
+    """One thing that is left out: its words, and the page without it where that page is so many bytes too large."""
 
-    words: str
-    apply: Callable[[Page], Page]
+    words: str  # empty: the page counts it itself
+    apply: Callable[[Page, int], Page]
 
 
-def levels(page: Page, max_bytes: int, results_file: str | None) -> Iterator[Page]:
-    """Yield the page in full, then with less and less on it; each says what it leaves out.
+def steps(results_file: str | None) -> tuple[Step, ...]:
+    """Return what is left out of a page that is too large, in this order, until it fits.
 
-    First the histograms and the rows that no finding is about go. Where that is not enough the embedded results go,
-    and with the room they leave histograms and rows come back as far as they fit; then the pictures go.
+    Feature maps of layers without a finding go first, as many as must; then their histograms and the data links of
+    tables; then rows that no finding is about; then the embedded results; then all pictures.
+
+    Args:
+        results_file: name of the results JSON beside the page; None: the page is the only place of its results, so
+            neither they nor the pictures are left out.
+    """
+    rows = tuple(
+        _fixed(_ROWS.format(most), partial(_with_rows, most=most, flagged=True)) for most in (MANY, FEW)
+    )
+    always = (
+        Step("", _without_maps),
+        _fixed("histograms of layers and tensors without a finding", _without_histograms),
+        _fixed("the CSV links of tables (featreport export writes them)", _without_data),
+        *rows,
+    )
+    if results_file is None:
+        return always
+    words = f"the embedded results, which are in {results_file} alone"
+    return (
+        *always,
+        _fixed(words, partial(_without_results, results_file=results_file)),
+        _fixed("feature maps, kernels, thumbnails and charts", _without_pictures),
+        _fixed(f"all but {FEW} rows of each table, and the “Comparison” tables", _barest),
+    )
+
+
+def lighter(page: Page, max_bytes: int, results_file: str | None) -> Generator[Page, int, None]:
+    """Yield a page, then the same with less and less on it; each says what it leaves out.
 
     Args:
         page: the whole page.
         max_bytes: the size it must keep, for the words.
-        results_file: name of the results JSON beside the page; None: the page is the only place of its results, so
-            neither they nor the pictures are left out.
+        results_file: as for `steps`.
+
+    Sent in turn: by how many bytes the latest page is too large.
     """
-    yield page
-    tried = [page]
-    for steps in _ladder(results_file):
-        less, words = page, []
-        for step in steps:
-            before, less = less, step.apply(less)
-            words += [step.words] if less != before else []
-        if less not in tried:
-            tried.append(less)
-            yield replace(less, left_out=_sentence(words, max_bytes))
+    words: list[str] = []
+    page = _saying(page, words, max_bytes)
+    excess = yield page
+    for step in steps(results_file):
+        for _ in range(TRIES):  # what maps take is estimated
+            less = step.apply(page, excess)
+            if less == page:
+                break
+            words += [step.words] if step.words and step.words not in words else []
+            page = _saying(less, words, max_bytes)
+            excess = yield page
 
 
-def _ladder(results_file: str | None) -> Iterator[tuple[Step, ...]]:
-    histograms = Step("histograms of layers and tensors without a finding", _without_histograms)
-    many, few = (
-        Step(
-            f"rows without a finding beyond the {most} of each table with the most values near zero",
-            partial(_with_rows, most=most, flagged=True),
-        )
-        for most in (MANY, FEW)
+def _fixed(words: str, apply: Callable[[Page], Page]) -> Step:
+    return Step(words, lambda page, _: apply(page))
+
+
+def _saying(page: Page, words: list[str], max_bytes: int) -> Page:
+    """Return the page with the sentence that says what it lacks."""
+    maps = (
+        [f"feature maps of {formats.plural(page.absent, 'layer')} without a finding"] if page.absent else []
     )
-    rows = ((histograms,), (histograms, many), (histograms, few))
-    yield from rows
-    if results_file is None:
-        return
-    words = f"the embedded results, which are in {results_file} alone"
-    embedded = Step(words, partial(_without_results, results_file=results_file))
-    yield from ((embedded, *steps) for steps in ((), *rows))
-    pictures = Step("feature maps, kernels, thumbnails and charts", _without_pictures)
-    yield embedded, histograms, few, pictures
-    barest = Step(f"all but {FEW} rows of each table, and the “Comparison” tables", _barest)
-    yield embedded, histograms, pictures, barest
-
-
-def _sentence(words: list[str], max_bytes: int) -> str:
-    return (
-        f"Left out to keep the report below {formats.size(max_bytes)}: {'; '.join(words)}. "
+    if not maps and not words:
+        return replace(page, left_out="")
+    sentence = (
+        f"Left out to keep the report below {formats.size(max_bytes)}: {'; '.join([*maps, *words])}. "
         "Raise report.max_bytes to see them, or rebuild the page with featreport render --max-bytes."
     )
+    return replace(page, left_out=sentence)
+
+
+def _without_maps(page: Page, excess: int) -> Page:
+    """Leave out maps of about `excess` bytes: of layers without a finding, rectifiers last, evenly over the depth."""
+    candidates = [
+        ((figure.rectifier, place * GOLDEN % 1), number, figure)
+        for number, run in enumerate(page.runs)
+        for place, figure in enumerate((*run.maps, *run.other_maps))
+        if not figure.flagged
+    ]
+    gone: list[tuple[int, MapFigure]] = []
+    for _, number, figure in sorted(candidates, key=lambda one: (one[0], one[1])):
+        if excess <= 0:
+            break
+        gone.append((number, figure))
+        excess -= figure.weight
+    if not gone:
+        return page
+    away = {(number, id(figure)) for number, figure in gone}
+    runs = tuple(
+        replace(
+            run,
+            maps=tuple(figure for figure in run.maps if (number, id(figure)) not in away),
+            other_maps=tuple(figure for figure in run.other_maps if (number, id(figure)) not in away),
+        )
+        for number, run in enumerate(page.runs)
+    )
+    kept = {key for run in runs for figure in (*run.maps, *run.other_maps) for key in figure.pictures}
+    lost = {key for _, figure in gone for key in figure.pictures} - kept
+    shelf = tuple(picture for picture in page.shelf if picture.key not in lost)
+    return replace(page, runs=runs, shelf=shelf, absent=page.absent + len(gone))
+
+
+def _without_data(page: Page) -> Page:
+    return replace(page, runs=tuple(replace(run, data=()) for run in page.runs), data=())
 
 
 def _without_histograms(page: Page) -> Page:
@@ -149,7 +206,7 @@ def _without_pictures(page: Page) -> Page:
         images = replace(run.images, items=(), others=(*names, *run.images.others))
         return replace(run, maps=(), other_maps=(), kernels=None, charts=(), images=images)
 
-    return replace(page, runs=tuple(of_run(run) for run in page.runs), comparison=None, shelf=())
+    return replace(page, runs=tuple(of_run(run) for run in page.runs), comparison=None, shelf=(), absent=0)
 
 
 def _barest(page: Page) -> Page:

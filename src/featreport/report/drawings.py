@@ -6,7 +6,7 @@ from featreport.figures.cells import lattice, unit_blocks
 from featreport.report import formats
 from featreport.report.cells import Name
 from featreport.report.drawn import KernelFigure, Label, MapFigure, Placed, Scale
-from featreport.report.rows import name
+from featreport.report.rows import flagged, name
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Activation, FeatureMaps, ImageFile, Kernels, Run
 
@@ -17,7 +17,14 @@ WIDEST = 96.0  # of a thumbnail
 GRID = 640.0  # the widest grid of units
 LARGEST_CELL = 24.0
 KERNEL = 34.0
-_NAMED = 6  # so many images a caption names
+LOUDEST = 36.0  # height of the image that fires a channel most
+MARKUP = 1500  # bytes of a figure beside its pictures, about
+_RULES = {
+    "first": "",
+    "strongest": ", the strongest first",
+    "rarest": ", the rarest to fire first",
+    "dead": ", dead ones first",
+}
 
 
 def maps(run: Run, shelf: Shelf) -> tuple[MapFigure, ...]:
@@ -26,9 +33,18 @@ def maps(run: Run, shelf: Shelf) -> tuple[MapFigure, ...]:
     figures = []
     for shown in run.maps:
         tap = taps.get((shown.layer, shown.call, shown.output))
-        if shown.images and shown.channels and min(shown.tile) > 0:
+        if shown.images and shown.channels and min(shown.tile) > 0 and shelf.holds(*_pictures(shown)):
             figures.append((_units if shown.kind == "units" else _maps)(run, shown, tap, shelf))
     return tuple(figures)
+
+
+def absent(run: Run, shelf: Shelf) -> int:
+    """Count the taps whose maps the results describe and no longer hold: an earlier page had no room for them."""
+    return sum(not shelf.holds(*_pictures(shown)) for shown in run.maps) if shelf.any else 0
+
+
+def _pictures(shown: FeatureMaps) -> tuple[str, ...]:
+    return (shown.picture,) if shown.contrast is None else (shown.picture, shown.contrast)
 
 
 def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -> MapFigure:
@@ -42,17 +58,18 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
     columns_at = [(channel, left + place * (width + gap)) for place, channel in enumerate(shown.channels)]
     silent = [channel for channel in shown.channels if channel in dead]
     sprite = Placed(left, HEAD, round(across, 2), round(down, 2), shelf.show(shown.picture, across, down))
+    loudest = _loudest(run, shown, tap, shelf, columns_at, (width, HEAD + down + SPACE)) if tap else ()
+    bottom = max((thumb.y + thumb.height for thumb in loudest), default=HEAD + down)
     return MapFigure(
         title=_title(shown),
         module=tap.module if tap else "",
         rectifier=bool(tap and tap.rectifier),
-        width=round(left + across + 1, 1),
-        height=round(HEAD + down, 1),
+        width=round(left + across, 1),
+        height=round(bottom, 1),
         sprite=sprite,
+        veil=_veil(shown, shelf, left, (rows * (TILE + gap), columns * (width + gap))),
         thumbnails=thumbnails,
-        labels=tuple(
-            Label(round(x + width / 2, 1), str(channel), channel in dead) for channel, x in columns_at
-        ),
+        labels=tuple(Label(round(x + width / 2), str(channel), channel in dead) for channel, x in columns_at),
         gaps=lattice(rows, columns, (TILE, round(width, 3)), round(gap, 3)),
         hatched=tuple(
             Placed(round(x, 1), HEAD, round(width, 1), round(down, 1))
@@ -64,7 +81,43 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         caption=_caption(shown, tap, silent),
         scale=_scale(shown),
         alt=_alt(shown, silent),
+        flagged=bool(tap and flagged(tap)),
+        pictures=_pictures(shown),
+        weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
+        loudest=loudest,
     )
+
+
+def _veil(shown: FeatureMaps, shelf: Shelf, left: float, size: tuple[float, float]) -> Placed | None:
+    """Place the veil so that each of its pixels covers one tile and the gap after it."""
+    if shown.contrast is None:
+        return None
+    height, width = size
+    return Placed(left, HEAD, round(width, 2), round(height, 2), shelf.show(shown.contrast, width, height))
+
+
+def _loudest(
+    run: Run,
+    shown: FeatureMaps,
+    tap: Activation,
+    shelf: Shelf,
+    columns_at: list[tuple[int, float]],
+    place: tuple[float, float],
+) -> tuple[Placed, ...]:
+    """Place under each channel of a rectifier the image that fires it most."""
+    if not tap.rectifier or len(shown.loudest) != len(columns_at) or tap.images <= 1:
+        return ()
+    width, top = place
+    placed = []
+    for number, (_, x) in zip(shown.loudest, columns_at, strict=True):
+        file = run.images.files[number] if number is not None and number < len(run.images.files) else None
+        if file is not None:
+            tall = round(min(LOUDEST, width * file.height / max(1, file.width)), 1)
+            wide = round(min(width, tall * file.width / max(1, file.height)), 1)
+            picture = shelf.show(file.picture, wide, tall)
+            if picture is not None:
+                placed.append(Placed(round(x + (width - wide) / 2, 1), round(top, 1), wide, tall, picture))
+    return tuple(placed)
 
 
 def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -> MapFigure:
@@ -83,6 +136,7 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
         width=round(left + across + 1, 1),
         height=round(down, 1),
         sprite=Placed(left, 0, across, round(down, 2), shelf.show(shown.picture, across, down)),
+        veil=None,
         thumbnails=thumbnails,
         labels=(),
         gaps=lattice(rows, 1, (tall, across), gap),
@@ -92,6 +146,9 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
         caption=_caption(shown, tap, dead),
         scale=_scale(shown),
         alt=_alt(shown, dead),
+        flagged=bool(tap and flagged(tap)),
+        pictures=_pictures(shown),
+        weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
     )
 
 
@@ -133,8 +190,9 @@ def _caption(shown: FeatureMaps, tap: Activation | None, silent: list[int]) -> s
         ]
     else:
         whole = f" of {formats.integer(tap.channels)}" if tap else ""
+        rule = _RULES[shown.chosen]
         parts = [
-            f"{formats.plural(len(shown.channels), 'channel')}{whole}, {images}, one scale for the whole layer."
+            f"{formats.plural(len(shown.channels), 'channel')}{whole}{rule}, {images}, one scale for the layer."
         ]
     if shown.high <= shown.low:
         parts.append(f"Nearly every value is {formats.number(shown.low)}: there is no range to scale.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from featreport.figures.cells import Lattice
 from featreport.report.cells import Name
 
 
@@ -56,15 +57,20 @@ class MapFigure:
     width: float
     height: float
     sprite: Placed
+    veil: Placed | None  # over the sprite: brings every map to one scale
     thumbnails: tuple[Placed, ...]
     labels: tuple[Label, ...]
-    gaps: str  # path over the gaps of the sprite, in its coordinates
+    gaps: Lattice  # over the gaps of the sprite, in its coordinates
     hatched: tuple[Placed, ...]  # dead maps
     units: str  # path of dead units
     unit_grids: tuple[Placed, ...]  # where the grid of units stands, once per image
     caption: str
     scale: Scale | None
     alt: str
+    flagged: bool  # a finding is about this tap
+    pictures: tuple[str, ...]  # keys of all but the thumbnails
+    weight: int  # about how many bytes of the page it takes
+    loudest: tuple[Placed, ...] = ()  # the image that fires each channel most
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class KernelFigure:
     """The first layer's filters."""
 
     sprite: Placed
-    gaps: str
+    gaps: Lattice
     caption: str
     scale: Scale
     alt: str

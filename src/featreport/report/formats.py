@@ -19,6 +19,7 @@ _BREAKS = re.compile(r"(?<=[._/\-])(?=[^._/\-])")
 _FIRST_SCIENTIFIC = 1e-4
 _LAST_PLAIN = 1e6
 _LONGEST_PIECE = 24
+_SHORT = 18  # characters that fit any column
 
 
 def clean(text: str) -> str:
@@ -145,8 +146,9 @@ def size(count: int | None) -> str:
 
 
 def pieces(name: str) -> tuple[str, ...]:
-    """Return `name` cut where a line may break: after dots, underscores, slashes, and inside endless words."""
-    cut = _BREAKS.split(clean(name))
+    """Return `name` cut where a line may break, if it is long: after dots, underscores, slashes, inside words."""
+    text = clean(name)
+    cut = _BREAKS.split(text) if len(text) > _SHORT or "/" in text else [text]
     return tuple(
         word[start : start + _LONGEST_PIECE]
         for word in cut

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from featreport.figures.depth import Chart
 from featreport.judge.findings import Level
-from featreport.report.cells import BufferRow, Cell, Name, NormRow, TapRow, WeightGroup
+from featreport.report.cells import BufferRow, Cell, MeasureTable, Name, NormRow, TapRow, WeightGroup
 from featreport.report.drawn import KernelFigure, MapFigure, Picture, Placed
 
 
@@ -19,6 +19,15 @@ class ChartFigure:
     caption: str
     alt: str
     filename: str
+
+
+@dataclass(frozen=True)
+class DataLink:
+    """A table as a file in a link."""
+
+    label: str
+    filename: str
+    href: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class ImageList:
     items: tuple[ImageItem, ...]  # with thumbnails
     others: tuple[Name, ...]
     failed: tuple[tuple[Name, str], ...]
+    same: tuple[Name, str] | None = None  # the run that lists them, and the link there
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,7 @@ class RunPage:
     charts: tuple[ChartFigure, ...]
     remark: str  # what stands in place of a chart
     taps: tuple[TapRow, ...]
+    measures: MeasureTable
     maps: tuple[MapFigure, ...]  # at rectifiers, or everywhere if there are none
     other_maps: tuple[MapFigure, ...]
     kernels: KernelFigure | None
@@ -108,6 +119,8 @@ class RunPage:
     images: ImageList
     unmeasured_anchor: str
     unmeasured: tuple[tuple[Name, str], ...]
+    switches: tuple[str, str]  # anchors of the two contrast switches
+    data: tuple[DataLink, ...] = ()  # the tables of this run
 
 
 @dataclass(frozen=True)
@@ -194,4 +207,6 @@ class Page:
     shelf: tuple[Picture, ...]  # pictures shown more than once, or nowhere: embedded before the rest
     results_json: str = field(repr=False)
     left_out: str = ""  # what the page lacks to stay small, in a sentence
+    absent: int = 0  # feature maps that are not here to keep the page small
+    data: tuple[DataLink, ...] = ()  # the tables of all runs
     results_file: str = ""  # where the results are, if they are not embedded

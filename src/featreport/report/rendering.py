@@ -8,7 +8,7 @@ from featreport.errors import TooLargeError
 from featreport.report import formats
 from featreport.report.assemble import assemble
 from featreport.report.audit import audit
-from featreport.report.detail import levels
+from featreport.report.detail import lighter
 from featreport.report.environment import asset, environment
 from featreport.report.page import Page
 from featreport.results.schema import Results
@@ -20,18 +20,22 @@ def render(results: Results, results_file: str | None = None) -> str:
     Raises:
         TooLargeError: even the barest page is larger.
     """
-    full = size = 0
-    for page in levels(assemble(results), results.max_bytes, results_file):
+    pages = lighter(assemble(results), results.max_bytes, results_file)
+    page, sizes = next(pages), []
+    while True:
         text = _text(page)
-        size = len(text.encode("utf-8"))
-        full = full or size
-        if size <= results.max_bytes:
+        sizes.append(len(text.encode("utf-8")))
+        if sizes[-1] <= results.max_bytes:
             audit(text, results.max_bytes)
             return text
+        try:
+            page = pages.send(sizes[-1] - results.max_bytes)
+        except StopIteration:
+            break
     raise TooLargeError(
-        f"the page is {formats.size(full)}, and {formats.size(size)} without all that may be left out: "
+        f"the page is {formats.size(sizes[0])}, and {formats.size(sizes[-1])} without all that may be left out: "
         f"more than report.max_bytes ({formats.size(results.max_bytes)})",
-        full,
+        sizes[0],
     )
 
 

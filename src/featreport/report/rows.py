@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from featreport.figures.cells import bar, spark
 from featreport.report import formats
 from featreport.report.anchors import Anchors
-from featreport.report.cells import BufferRow, Cell, Channels, Name, TapRow
+from featreport.report.cells import BufferRow, Cell, Channels, MeasureTable, Name, TapRow
 from featreport.results.schema import Activation, Buffer, Run, Weight
 
 MOMENTS = ("mean", "std", "min", "max")
@@ -56,8 +56,13 @@ def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
         rectifier=tap.rectifier,
         shape=formats.shape(tap.shape) + (" (varies)" if tap.shape_varies else ""),
         axis=str(tap.channel_axis) if tap.shape else "",
-        flagged=bool(tap.dead or tap.constant or tap.nonfinite),
-        dead=Channels(dead, formats.percent(tap.dead_fraction), formats.ranges(tap.dead), causes(tap)),
+        flagged=flagged(tap),
+        dead=Channels(
+            dead,
+            formats.percent(tap.dead_fraction) if tap.dead else "",
+            formats.ranges(tap.dead),
+            causes(tap),
+        ),
         constant=Channels(constant, "", formats.ranges(tap.constant)),
         spark=spark(tap.histogram, tap.zeros, tap.count),
         numbers=(
@@ -68,9 +73,27 @@ def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
             _fires(tap),
         ),
         measures=_measures(tap),
-        rank=Cell("effective_rank", formats.exact(tap.effective_rank), formats.number(tap.effective_rank)),
-        rank_note=tap.effective_rank_reason or "",
+        rank=Channels(
+            Cell("effective_rank", formats.exact(tap.effective_rank), formats.number(tap.effective_rank)),
+            "",
+            tap.effective_rank_reason or "",
+        ),
     )
+
+
+def measures(taps: Sequence[TapRow]) -> MeasureTable:
+    """Return the rows of the table of further measures: those with a number other than 0."""
+    told = tuple(row for row in taps if row.told)
+    rest = len(taps) - len(told)
+    layers = formats.plural(rest, "layer")
+    return MeasureTable(
+        told, f"{layers} where every number is 0 or has no answer: left out here." if rest else ""
+    )
+
+
+def flagged(tap: Activation) -> bool:
+    """Say whether a tap has what a reader looks for: dead or constant channels, values that are no numbers."""
+    return bool(tap.dead or tap.constant or tap.nonfinite)
 
 
 def causes(tap: Activation) -> str:
@@ -158,7 +181,9 @@ def _fires(tap: Activation) -> Cell:
 
 def buffers(run: Run) -> tuple[BufferRow, ...]:
     """Return the rows of the buffers."""
-    places = places_of([[getattr(buffer, metric) for metric in MOMENTS] for buffer in run.buffers])
+    counted = {f"{norm.layer}.num_batches_tracked" for norm in run.norms if norm.counter is not None}
+    shown = [buffer for buffer in run.buffers if buffer.name not in counted]
+    places = places_of([[getattr(buffer, metric) for metric in MOMENTS] for buffer in shown])
     return tuple(
         BufferRow(
             name=name(buffer.name),
@@ -167,5 +192,5 @@ def buffers(run: Run) -> tuple[BufferRow, ...]:
             dtype=buffer.dtype.removeprefix("torch."),
             numbers=(*moments(buffer, places), count("nonfinite", buffer.nonfinite)),
         )
-        for buffer in run.buffers
+        for buffer in shown
     )

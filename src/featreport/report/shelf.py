@@ -23,6 +23,19 @@ class Shelf:
         self._in_place = {key for key, count in uses.items() if count == 1}
         self._in_place -= {file.picture for run in results.runs for file in run.images.files if file.picture}
 
+    @property
+    def any(self) -> bool:
+        """Whether the results hold pictures at all."""
+        return bool(self._sources)
+
+    def holds(self, *keys: str) -> bool:
+        """Say whether the results hold all of some pictures."""
+        return all(key in self._sources for key in keys)
+
+    def size(self, key: str) -> int:
+        """Return the bytes a picture takes where it stands once, little where it is shown again."""
+        return len(self._sources[key]) if key in self._in_place else 0
+
     def show(self, key: str | None, width: float, height: float) -> Picture | None:
         """Return the picture at this size, or None where the results do not hold it."""
         if key is None or key not in self._sources:
@@ -40,7 +53,10 @@ class Shelf:
 
 
 def _keys(run: Run) -> Iterator[str]:
-    yield from (figure.picture for figure in run.maps)
+    for figure in run.maps:
+        yield figure.picture
+        if figure.contrast is not None:
+            yield figure.contrast
     if run.kernels is not None:
         yield run.kernels.picture
 

@@ -29,8 +29,11 @@ def weights(run: Run, anchor: str, anchors: Anchors) -> tuple[WeightGroup, ...]:
         tensors = [tensor for tensor in run.weights if tensor.kind in kinds]
         places = places_of([[getattr(tensor, metric) for metric in MOMENTS] for tensor in tensors])
         rows = tuple(_weight(tensor, places, anchors.take(anchor, tensor.name)) for tensor in tensors)
+        types = {row.dtype for row in rows}
+        one = types.pop() if len(types) == 1 else ""
         if rows:
-            groups.append(WeightGroup(title, caption, rows, max(len(row.matrix) for row in rows)))
+            words = f"{caption} All are {one}." if one else caption
+            groups.append(WeightGroup(title, words, rows, one, max(len(row.matrix) for row in rows)))
     return tuple(groups)
 
 
@@ -40,7 +43,8 @@ def _weight(tensor: Weight, places: Sequence[int], anchor: str) -> WeightRow:
         fraction = tensor.dead_fraction
         text = of(tensor.dead, tensor.channels)
         cell = Cell("dead_fraction", formats.exact(fraction), text, formats.heat(fraction))
-        dead = Channels(cell, formats.percent(fraction), formats.ranges(tensor.dead), _evidence(tensor))
+        portion = formats.percent(fraction) if tensor.dead else ""
+        dead = Channels(cell, portion, formats.ranges(tensor.dead), _evidence(tensor))
     return WeightRow(
         anchor=anchor,
         name=name(tensor.name),

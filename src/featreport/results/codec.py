@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import lzma
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,20 +17,71 @@ from featreport.errors import ResultsError
 from featreport.results.schema import FORMAT, VERSION, Results
 
 SCRIPT_ID = "featreport-results"
+MOST = 2 * 10**9  # bytes of JSON that a page may unpack to
+MEMORY = 2**27  # bytes that unpacking may take
+FEW, LONGEST = 4, 4096  # edges that are not worth packing; bins that any histogram may have
 
 
 def encode(results: Results) -> str:
     """Return the results file's text: ASCII JSON, full precision, a line for each run."""
-    fields = results.model_dump(mode="json")
+    fields = results.model_dump(mode="python")
     runs = fields.pop("runs")
     head = [f"{json.dumps(key)}:{_compact(value)}" for key, value in fields.items()]
     body = ",\n".join(_compact(run) for run in runs)
     return "{" + ",\n".join([*head, f'"runs":[\n{body}\n]']) + "}\n"
 
 
-def embedded(results: Results) -> dict[str, Any]:
-    """Return the results as the page carries them: without the pictures, which the page shows anyway."""
-    return results.model_dump(mode="json", exclude={"pictures"})
+def embedded(results: Results) -> str:
+    """Return the results as the page carries them, JSON: compressed, without the pictures, which the page shows anyway.
+
+    `{"format", "version", "xz"}`, the last the results' JSON, compressed and in base64; an array of equal bins' edges
+    stands there as `{"linspace": [first, last, bins]}` where NumPy's `linspace` gives these very numbers again.
+    """
+    fields = results.model_dump(mode="python", exclude={"pictures"})  # a lone surrogate is kept, as \udc80
+    for histogram in _histograms(fields):
+        edges = histogram["edges"]
+        if len(edges) > FEW and linspace(edges[0], edges[-1], len(edges) - 1) == edges:
+            histogram["edges"] = {"linspace": [edges[0], edges[-1], len(edges) - 1]}
+    packed = lzma.compress(_compact(fields).encode("ascii"))
+    head = {"format": FORMAT, "version": VERSION, "xz": base64.b64encode(packed).decode("ascii")}
+    return _compact(head)
+
+
+def linspace(first: float, last: float, bins: int) -> list[float]:
+    """Return the edges of equal bins, as NumPy's `linspace` computes them."""
+    import numpy as np
+
+    edges: list[float] = np.linspace(first, last, bins + 1).tolist()
+    return edges
+
+
+def _unpacked(fields: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the results that `embedded` packed."""
+    if "xz" not in fields:
+        return fields
+    try:
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
+        text = stream.decompress(base64.b64decode(fields["xz"], validate=True), MOST)
+    except (ValueError, TypeError, lzma.LZMAError) as error:
+        raise ResultsError(f"{where}: its embedded results are damaged: {error}") from error
+    if not stream.eof:
+        raise ResultsError(f"{where}: its embedded results are cut off, or larger than {MOST // 10**9} GB")
+    found = _parse(text.decode("utf-8", "replace"), where)
+    try:
+        for histogram in _histograms(found):
+            edges = histogram["edges"]
+            if isinstance(edges, dict):
+                first, last, bins = edges["linspace"]
+                histogram["edges"] = linspace(first, last, min(int(bins), LONGEST))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultsError(f"{where}: its embedded results are damaged: {error!r}") from error
+    return found
+
+
+def _histograms(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for run in fields["runs"]:
+        for row in (*run["activations"], *run["weights"]):
+            yield row["histogram"]
 
 
 def load(path: str | Path) -> Results:
@@ -74,7 +128,7 @@ def decode(text: str, where: str) -> Results:
             raise ResultsError(
                 f"{where}: neither results JSON nor a featreport report (it holds no embedded results)"
             )
-        fields = _parse("".join(reader.payload), where)
+        fields = _unpacked(_parse("".join(reader.payload), where), where)
         fields["pictures"] = reader.pictures
     else:
         fields = _parse(text, where)

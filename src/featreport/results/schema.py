@@ -131,7 +131,9 @@ class FeatureMaps(Frozen):
     """The maps shown of one tap: a sprite with one row per image and one tile per channel, in 8-bit grey.
 
     `kind` "maps": each tile is one channel's map; "units": each tile is all units of one image, wrapped to a grid,
-    in order. Grey 0 is `low`, grey 255 is `high`: one scale for the whole tap.
+    in order. Grey 0 is `low`, grey 255 is `high`: one scale for the whole tap. Where there is a `veil` each tile stands
+    in its own contrast, and the veil, a pixel of grey g and opacity a for each tile, brings it to that scale:
+    own · (1 − a) + g · a.
     """
 
     layer: str
@@ -145,6 +147,9 @@ class FeatureMaps(Frozen):
     gap: int  # pixels between tiles
     low: Number
     high: Number
+    contrast: str | None = None  # the veil: key in `Results.pictures`
+    loudest: list[int | None] = Field(default_factory=list)  # for each of `channels`: the image it fires most on
+    chosen: Literal["first", "strongest", "rarest", "dead"] = "first"  # how the channels were
 
 
 class Kernels(Frozen):

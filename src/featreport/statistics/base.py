@@ -52,6 +52,12 @@ class Measured:
     upper: float | None = None
     own: HostState = field(default_factory=dict)  # of the one statistic it is handed to
 
+    @cached_property
+    def sizes(self) -> Numbers:
+        """Mean |a| of each channel's finite values; 0 where there is none."""
+        found: Numbers = self[Field.MAGNITUDE] / np.maximum(self[Field.COUNT], 1.0)
+        return found
+
     @property
     def channels(self) -> int:
         """How many channels."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from featreport.statistics.base import Measured, Statistic, indices, register, share
 from featreport.statistics.table import Field
 
@@ -32,7 +30,7 @@ class Dormant(Statistic):
         known = count > 0
         if not known.any():
             return {"dormant": None, "dormant_fraction": None}
-        size = tap[Field.MAGNITUDE] / np.maximum(count, 1.0)
+        size = tap.sizes
         layer = size[known].mean()
         found = {tau: indices(known & (size <= tau * layer)) for tau in TAUS}
         return {

@@ -1,0 +1,105 @@
+"""The images and channels that the manifest chooses to show, run once more for their maps alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from featreport.collect.forward import PINNED, batches_of, one_forward
+from featreport.collect.guard import watched
+from featreport.collect.job import Job
+from featreport.collect.maps import Channelwise, Shown, ShownMaps
+from featreport.collect.passed import Key
+from featreport.collect.taps import Tap, Taps
+from featreport.results.schema import ImageFile
+from featreport.statistics import to_host
+
+BATCH = 4  # images at a time: only their maps are kept
+
+
+@dataclass(frozen=True)
+class Again:
+    """What is shown of every tap, and the images with the thumbnails that were missing."""
+
+    shown: list[Shown]
+    files: list[ImageFile]
+    pictures: dict[str, str]
+
+
+def choose(channels: Channelwise, how: str, count: int) -> list[int]:
+    """Return `count` channels in the order they are shown.
+
+    `first`: as they come. `strongest`: greatest mean |a| first. `rarest`: of those that fire, the ones that do on the
+    fewest images first, the weaker first among equals; dead ones only where there are no others. `dead`: the dead,
+    then the rarest.
+    """
+    every = np.arange(channels.dead.size)
+    if how == "strongest":
+        every = np.lexsort((every, -channels.size))
+    elif how == "rarest":
+        every = np.lexsort((every, channels.size, channels.fired, channels.dead))
+    elif how == "dead":
+        every = np.lexsort((every, channels.size, channels.fired, ~channels.dead))
+    return [int(channel) for channel in every[:count]]
+
+
+def chosen(job: Job, model: nn.Module, shown: list[Shown], files: list[ImageFile]) -> Again:
+    """Run the images to show once more and keep the maps that the manifest chooses.
+
+    Args:
+        job: the run; `run.shown` are the places of its images, empty for the first ones.
+        model: on its device, as it was measured.
+        shown: what the first pass kept.
+        files: the images that could be used.
+    """
+    plan, run = job.plan, job.run
+    names = [file.name for file in files]
+    wanted = [run.images[place].name for place in run.shown] or names[: plan.shown_images]
+    rows = {name: names.index(name) for name in wanted if name in names}
+    refs = [ref for ref in run.images if ref.name in rows]
+    found: dict[Key, Shown] = {}
+    picked: dict[Key, Tensor] = {}
+    for one in shown:
+        picks = choose(one.channels, plan.showing.channels, plan.shown_channels)
+        found[one.tap.key] = replace(one, maps=ShownMaps(len(refs), len(picks), picks))
+        picked[one.tap.key] = torch.tensor(picks, device=job.device)
+    batches = batches_of(
+        job, refs, max(1, min(len(refs), BATCH)), shown=len(refs), pin=job.device.type in PINNED
+    )
+    here: list[int] = []
+
+    def observe(tap: Tap, _module: nn.Module | None, output: Tensor) -> None:
+        one = found.get(tap.key)
+        if one is not None and fits(output, one, len(here)):
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - our own indexing would be intercepted too
+                one.maps.keep(output.resolve_neg(), one.layout, here, picked[tap.key])
+
+    taps = Taps(model, observe, include=run.include)
+    pictures: dict[str, str] = {}
+    with watched(job.device, job.seed), torch.inference_mode(), taps.attached():
+        for batch in batches:
+            here[:] = [rows[file.name] for file in batch.files]
+            inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
+            with taps.one_pass():
+                one_forward(model, inputs)
+            pictures |= batch.pictures
+            for file in batch.files:
+                files[rows[file.name]] = file
+    parts = [part for one in found.values() for part in one.maps.parts]
+    host = iter(to_host(parts))
+    for one in found.values():
+        one.maps.receive([next(host) for _ in one.maps.parts])
+    return Again(
+        [found[one.tap.key] if found[one.tap.key].maps.parts else one for one in shown], files, pictures
+    )
+
+
+def fits(output: Tensor, one: Shown, images: int) -> bool:
+    """Say whether an output has its images and channels where the first pass found them."""
+    batch, channel = one.layout.batch, one.layout.channel
+    if batch is None or channel < 0 or output.ndim <= max(batch, channel):
+        return False
+    return output.shape[batch] == images and output.shape[channel] == one.channels.dead.size

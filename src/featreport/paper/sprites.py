@@ -1,0 +1,104 @@
+"""Embedded pictures → pixels: sprites cut into tiles on the layer's common scale, thumbnails, kernels."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featreport.results.schema import FeatureMaps, Kernels
+
+Pixels = NDArray[np.uint8]
+_FORMATS = ("PNG", "WEBP", "JPEG", "GIF")
+_MOST_PIXELS = 40_000_000  # of one picture: a sprite of 4096 units or 64 channels stays far below
+
+
+def tiles(shown: FeatureMaps, pictures: Mapping[str, str]) -> Pixels | None:
+    """Return the tiles `[images, columns, h, w]` of a tap in grey, 0 standing for `low` and 255 for `high`.
+
+    Columns are channels, or one where all units share a tile. A sprite may hold each tile in its own contrast, with a
+    picture of one pixel per tile beside it that brings all to the common scale: out = own · (1 − alpha) + grey · alpha.
+
+    Returns:
+        None where the picture is missing, cannot be read, or is not as large as it says.
+    """
+    sprite = pixels(pictures.get(shown.picture), "L")
+    rows, columns = len(shown.images), len(shown.channels) if shown.kind == "maps" else 1
+    height, width = shown.tile
+    cut = None if sprite is None else _cut(sprite, rows, columns, height, width, shown.gap)
+    key = getattr(shown, "contrast", None)
+    if cut is None or key is None:
+        return cut
+    overlay = pixels(pictures.get(key), "RGBA")
+    if overlay is None or overlay.shape[:2] != (rows, columns):
+        return None
+    alpha = overlay[..., 3:4, None].astype(np.float64) / 255
+    grey = overlay[..., 0:1, None].astype(np.float64)
+    return np.rint(cut * (1 - alpha) + grey * alpha).astype(np.uint8)
+
+
+def kernels(shown: Kernels, pictures: Mapping[str, str]) -> Pixels | None:
+    """Return the filters `[filters, h, w, 3]`; None where there is no such picture."""
+    sprite = pixels(pictures.get(shown.picture), "RGB")
+    if sprite is None or min(*shown.tile, shown.columns, shown.shown) < 1:
+        return None
+    rows = -(-shown.shown // shown.columns)
+    height, width = shown.tile
+    planes = [_cut(sprite[..., i], rows, shown.columns, height, width, shown.gap) for i in range(3)]
+    kept = [plane for plane in planes if plane is not None]
+    if len(kept) < len(planes):
+        return None
+    joined = np.stack(kept, axis=-1)
+    return joined.reshape(-1, *joined.shape[2:])[: shown.shown]
+
+
+def joined(cut: Pixels, columns: int | None = None) -> Pixels:
+    """Return tiles `[rows, columns, h, w]`, or `[n, h, w, 3]` laid `columns` a row, as one picture without gaps."""
+    if columns is not None:
+        rows = -(-len(cut) // columns)
+        grid = np.zeros((rows * columns, *cut.shape[1:]), np.uint8)
+        grid[: len(cut)] = cut
+        cut = grid.reshape(rows, columns, *cut.shape[1:])
+    rows, columns, height, width = cut.shape[:4]
+    return cut.swapaxes(1, 2).reshape(rows * height, columns * width, *cut.shape[4:])
+
+
+def encode(picture: Pixels) -> bytes:
+    """Return a picture as PNG, without a resolution or a date."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def pixels(source: str | None, mode: str) -> Pixels | None:
+    """Return an embedded picture in Pillow's `mode`, or None where it is missing or no picture that can be read."""
+    if source is None or ";base64," not in source:
+        return None
+    try:
+        content = base64.b64decode(source.split(";base64,", 1)[1], validate=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            if image.width * image.height > _MOST_PIXELS:
+                return None
+            return np.asarray(image.convert(mode))
+    except (OSError, ValueError, SyntaxError, binascii.Error, Image.DecompressionBombError):
+        return None
+
+
+def _cut(sprite: Pixels, rows: int, columns: int, height: int, width: int, gap: int) -> Pixels | None:
+    """Return `[rows, columns, height, width]`, or None where the sprite is not of that size."""
+    if min(rows, columns, height, width) < 1 or gap < 0:
+        return None
+    if sprite.shape != (rows * (height + gap) - gap, columns * (width + gap) - gap):
+        return None
+    padded = np.zeros((rows * (height + gap), columns * (width + gap)), np.uint8)
+    padded[: sprite.shape[0], : sprite.shape[1]] = sprite
+    grid = padded.reshape(rows, height + gap, columns, width + gap)
+    return np.ascontiguousarray(grid[:, :height, :, :width].transpose(0, 2, 1, 3))

@@ -1,0 +1,222 @@
+"""Results of every size and shape a lab may have: the page holds them all, whole, and never scrolls sideways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+import sample_results as samples
+from featreport.report import render
+from featreport.results import codec
+from featreport.results.schema import (
+    Activation,
+    DeadFilter,
+    FailedImage,
+    FeatureMaps,
+    Histogram,
+    ImageFile,
+    Images,
+    Kernels,
+    Results,
+    Run,
+)
+
+LONG = ("a_module.with.a.name_of_parts." * 10)[:150] + "W" * 150
+OPEN_ALL = "document.querySelectorAll('details').forEach((box) => { box.open = true; })"
+
+
+def one(taps: list[Activation], run_id: str = "net/a", pictures: dict[str, str] | None = None, **more) -> Run:
+    """Return a run of these taps alone, or with what `more` says."""
+    fields = {"maps": [], "kernels": None, "weights": [], "buffers": [], **more}
+    summary = samples.summary(taps, fields["weights"])
+    return samples.run(
+        run_id,
+        {} if pictures is None else pictures,
+        {},
+        layers=1,
+        activations=taps,
+        summary=summary,
+        **fields,
+    )
+
+
+def forty_runs() -> Results:
+    runs = [samples.run(f"net/epoch-{i}", {}, {0: [0]}, layers=2, maps=[], kernels=None) for i in range(40)]
+    return samples.results(runs)
+
+
+def six_hundred_taps() -> Results:
+    taps = [samples.activation(f"block.{i}.relu", 8, i % 9, dead=[i % 8]) for i in range(600)]
+    return samples.results([one(taps)])
+
+
+def four_thousand_channels() -> Results:
+    odd = list(range(1, 4096, 2))
+    pictures: dict[str, str] = {}
+    key, source = samples.picture(np.arange(64 * 64, dtype=np.uint8).reshape(64, 64))
+    tap = samples.activation("fc1", 4096, 1, dead=odd, shape=[4096])
+    evidence = [DeadFilter(channel=channel, peak=1e-9, norm=1e-8) for channel in odd]
+    tensor = samples.weight(
+        "fc1.weight", [4096, 4], 2, dead=odd, dead_fraction=0.5, dead_filters=evidence, median_norm=1.0
+    )
+    shown = FeatureMaps(layer="fc1", call=0, kind="units", picture=key, images=[0], channels=list(range(4096)),
+                        tile=[64, 64], gap=1, low=0.0, high=1.0)  # fmt: skip
+    run = one([tap], pictures=pictures, weights=[tensor], maps=[shown])
+    return samples.results([run], pictures | {key: source})
+
+
+def long_names() -> Results:
+    pictures: dict[str, str] = {}
+    taps = [samples.activation(f"{i}{LONG}", 4, i, dead=[1], module=LONG, output=LONG) for i in range(3)]
+    tensors = [samples.weight(f"{i}{LONG}", [4, 3], i, tied=[LONG], module=LONG) for i in range(3)]
+    shown = samples.run("net/a", pictures, {}, layers=1).maps[0]
+    maps = [shown.model_copy(update={"layer": taps[0].layer, "output": LONG})]
+    images = Images(
+        count=1, files=[ImageFile(name=LONG, sha256="0", width=9, height=9, note=LONG)],
+        failed=[FailedImage(path=LONG, reason=LONG)],
+    )  # fmt: skip
+    more = {"weights": tensors, "maps": maps, "images": images, "transform": LONG, "source": LONG, "device": LONG,
+            "notes": [LONG], "load": samples.load(path=LONG, key=LONG, prefix=LONG, missing=[LONG], facts={LONG: LONG}),
+            "unmeasured": [samples.Unmeasured(layer=LONG, reason=LONG)]}  # fmt: skip
+    runs = [one(taps, f"{LONG}/{i}", pictures, checkpoint=f"{i}{LONG}", **more) for i in range(2)]
+    return samples.results([*runs, samples.failed(f"{LONG}/b", message=LONG)], pictures, title=LONG)
+
+
+def nothing_but_nan() -> Results:
+    nothing = dict.fromkeys(("mean", "std", "min", "max", "zero_fraction", "near_zero_fraction"))
+    empty = Histogram(edges=[], counts=[])
+    taps, tensors = [], []
+    for index in range(4):
+        tap = samples.activation(f"layer.{index}", 8, index, rectifier=index % 2 == 0, **nothing, histogram=empty,
+                                 zeros=0, near_zeros=0)  # fmt: skip
+        taps.append(tap.model_copy(update={"nonfinite": tap.count, "nan": tap.count}))
+        tensor = samples.weight(f"layer.{index}.weight", [8, 4], index, **nothing, histogram=empty)
+        tensors.append(
+            tensor.model_copy(update={"nonfinite": 32, "nan": 32, "relative_near_zero_fraction": None})
+        )
+    return samples.results([one(taps, weights=tensors)])
+
+
+def one_pixel() -> Results:
+    pictures: dict[str, str] = {}
+    base = samples.run("net/a", pictures, {}, layers=1)
+    dot, source = samples.picture(np.zeros((1, 1), np.uint8))
+    taps = [
+        samples.activation("pool", 1, 1, shape=[1, 1, 1]),
+        samples.activation("head", 1, 2, dead=[0], shape=[1]),
+    ]
+    maps = [
+        FeatureMaps(layer=tap.layer, call=0, kind=kind, picture=dot, images=[0], channels=[0], tile=[1, 1], gap=1,
+                    low=0.0, high=0.0)
+        for tap, kind in zip(taps, ("maps", "units"), strict=True)
+    ]  # fmt: skip
+    kernels = Kernels(name="w", picture=dot, tile=[1, 1], gap=1, columns=1, shown=1, total=1, limit=0.0)
+    images = Images(count=1, files=[ImageFile(name="dot.png", sha256="0", width=1, height=1, picture=dot)])
+    run = base.model_copy(update={"activations": taps, "maps": maps, "kernels": kernels, "images": images})
+    return samples.results([run], pictures | {dot: source})
+
+
+def thousand_images() -> Results:
+    taps = [samples.activation("relu", 8, 1, dead=[1], images=1000)]
+    base = samples.run("net/a", pictures := {}, {}, layers=1)
+    files = [ImageFile(name=f"photos/{i:04d}.jpg", sha256="0", width=640, height=480) for i in range(996)]
+    failed = [FailedImage(path=f"photos/bad_{i:04d}.jpg", reason="cannot be decoded") for i in range(1000)]
+    images = Images(count=1000, files=[*base.images.files, *files], failed=failed)
+    return samples.results([one(taps, images=images)], pictures)
+
+
+def ten_models_of_sixty_layers() -> Results:
+    """Return ten runs whose sprites are as large as real ones."""
+    y, x = np.mgrid[0:96, 0:288]
+    pictures: dict[str, str] = {}
+    runs = []
+    for model in range(10):
+        taps = [samples.activation(f"blocks.{i}.relu", 64, i % 7, dead=[1] * (i % 9 == 0)) for i in range(60)]
+        tensors = [samples.weight(f"blocks.{i}.weight", [64, 16], i % 5) for i in range(60)]
+        maps = []
+        for place, tap in enumerate(taps):
+            wave = (
+                120
+                + 60 * np.sin(x / (3 + place % 9) + model) * np.cos(y / (4 + place % 7))
+                + (x * y * (place + 7)) % 5
+            )
+            key, source = samples.picture(wave.astype(np.uint8))
+            pictures[key] = source
+            maps.append(FeatureMaps(layer=tap.layer, call=0, kind="maps", picture=key, images=[0, 1, 2, 3],
+                                    channels=list(range(12)), tile=[23, 23], gap=1, low=0.0, high=1.0))  # fmt: skip
+        runs.append(one(taps, f"model{model}/a", pictures, weights=tensors, maps=maps))
+    return samples.results(runs, pictures)
+
+
+CASES: dict[str, Callable[[], Results]] = {
+    "no runs": lambda: samples.results([]),
+    "every run failed": lambda: samples.results([samples.failed(f"net/{i}") for i in range(12)]),
+    "forty runs": forty_runs,
+    "600 taps": six_hundred_taps,
+    "4,096 channels": four_thousand_channels,
+    "names of 300 letters": long_names,
+    "nothing but NaN": nothing_but_nan,
+    "maps of one pixel": one_pixel,
+    "one image": lambda: samples.results(
+        [one([samples.activation("relu", 8, 1, dead=[1])], images=Images(count=1))]
+    ),
+    "1,000 images": thousand_images,
+    "10 models of 60 layers": ten_models_of_sixty_layers,
+}
+
+
+@pytest.fixture(scope="module")
+def built() -> Callable[[str], tuple[Results, str]]:
+    """Gives a case's results and its page, each made once."""
+
+    @cache
+    def make(name: str) -> tuple[Results, str]:
+        results = CASES[name]()
+        return results, render(results, "report.json")
+
+    return make
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_keeps_its_size_its_rows_and_its_numbers(built, name):
+    results, text = built(name)
+    assert len(text.encode("utf-8")) <= results.max_bytes
+    assert text.count("<tr ") >= sum(len(run.activations) + len(run.weights) for run in results.runs)
+    assert 'id="left-out"' not in text
+    assert codec.decode(text, name).runs == results.runs
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_shows_every_name_and_never_scrolls_sideways(browser, opens, saved, built, name):
+    results, text = built(name)
+    address = saved(text)
+    page = opens(browser, address, viewport={"width": 390, "height": 844})
+    closed = page.evaluate("document.documentElement.scrollWidth")
+    page.evaluate(OPEN_ALL)
+    for width in (320, 390, 1440):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert closed <= 390
+    words = page.inner_text("main")
+    for run in results.runs:
+        for shown in (
+            run.id,
+            *(tap.layer for tap in run.activations),
+            *(tensor.name for tensor in run.weights),
+        ):
+            assert shown in words
+    assert [url for url in page.record.requests if not url.startswith("data:")] == [address]
+    assert page.record.messages == []
+
+
+@pytest.mark.browser
+def test_the_check_of_the_width_finds_a_word_that_does_not_break(browser, opens, saved, built):
+    _, text = built("names of 300 letters")
+    page = opens(browser, saved(text), viewport={"width": 390, "height": 844})
+    page.evaluate("document.styleSheets[0].insertRule('main *{overflow-wrap:normal !important}', 0)")
+    page.evaluate(OPEN_ALL)
+    assert page.evaluate("document.documentElement.scrollWidth") > 390
