@@ -30,7 +30,7 @@ from featreport.report import render
 from featreport.results.schema import Activation, FeatureMaps, Results, Weight
 
 AT_MOST = 0.05  # of the time of the figures
-MODELS, LAYERS = 10, 60
+MODELS, LAYERS, MAX_BYTES = 10, 60, 15_000_000
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -100,7 +100,7 @@ def ten_of_sixty(results: Results) -> Results:
         for key, source in results.pictures.items()
         if key not in {k for m in maps for k in keys_of(m)}
     }
-    return results.model_copy(update={"runs": runs, "pictures": pictures | rest})
+    return results.model_copy(update={"runs": runs, "pictures": pictures | rest, "max_bytes": MAX_BYTES})
 
 
 def keys_of(shown: FeatureMaps) -> list[str]:

@@ -252,9 +252,9 @@ def few() -> Results:
 
 
 def measured() -> Results:
-    """Return a run that has every number a run can have, two of each kind of row."""
+    """Return a run that has every number a run can have, with names and lists as long as real ones."""
     pictures: dict[str, str] = {}
-    base = run("net/all", pictures, {0: [1, 2], 1: [0]}, layers=2, seed=6)
+    base = run("swin_t/imagenet", pictures, {0: [1, 2], 1: [0]}, layers=2, seed=6)
     more = {
         "dormant": {"0": [1, 2], "0.025": [1, 2, 5], "0.1": [1, 2, 5, 9]}, "dormant_fraction": 0.1875,
         "saturated": [4], "massive": [7, 8], "effective_rank": 3.0000000000000004, "median_magnitude": 0.3,
@@ -264,8 +264,9 @@ def measured() -> Results:
         tap.model_copy(update={**more, "deaths": [_death(channel) for channel in tap.dead]})
         if tap.rectifier and tap.channels < 128
         else tap
-        for tap in base.activations
+        for tap in base.activations[:-1]
     ]
+    taps.append(activation("classifier.1", 1024, 3, dead=list(range(1, 1024, 2)), shape=[1024]))
     told = {
         "matrix": [16, 27], "spectral_norm": 0.7071067811865476, "stable_rank": 2.5, "redundant_pairs": 3, "pairs": 120,
         "redundant_fraction": 0.025, "zero_filters": 1, "two_four_groups": 96, "two_four": 66,
@@ -276,8 +277,12 @@ def measured() -> Results:
         "closest": [FilterPair(one=1, other=2, cosine=0.98)],
     }  # fmt: skip
     weights = [
-        tensor.model_copy(update=told) if tensor.kind == "weight" else tensor for tensor in base.weights
-    ]
+        tensor.model_copy(update={"name": f"layers.2.blocks.1{place}.attn.{tensor.name}"}
+                          | (told if tensor.kind == "weight" else {}))
+        for place, tensor in enumerate(base.weights)
+    ]  # fmt: skip
+    shapes = {"shape": [1024, 1024, 3, 3], "module": "NonDynamicallyQuantizableLinear"}
+    weights.append(weights[0].model_copy(update={"name": "features.18.conv.1.0.weight", **shapes}))
     norms = [
         Norm(layer="features.1", module="BatchNorm2d", channels=16, eps=1e-5, counter=1200, small_scale=[1, 2],
              closed=[1], small_scale_fraction=0.125, effective_min=0.01, effective_median=0.9, effective_max=1.5,

@@ -19,7 +19,12 @@ RUN = """async () => {
   return {violations: found.violations.flatMap(line), doubts: doubt.flatMap(line), rules: found.passes.length};
 }"""
 OPEN_ALL = "document.querySelectorAll('details').forEach((box) => { box.open = true; })"
-PAGES = {"few runs": samples.few, "empty": samples.empty, "no runs": lambda: samples.results([])}
+PAGES = {
+    "few runs": samples.few,
+    "measured": samples.measured,
+    "empty": samples.empty,
+    "no runs": lambda: samples.results([]),
+}
 
 
 @pytest.fixture(scope="module")

@@ -189,6 +189,24 @@ def test_every_case_keeps_its_size_its_rows_and_its_numbers(built, name):
     assert codec.decode(text, name).runs == results.runs
 
 
+def test_a_page_that_must_leave_things_out_is_whole_at_every_size():
+    results = samples.measured()
+    many = [
+        tap.model_copy(update={"layer": f"{tap.layer}.{i}"})
+        for i in range(20)
+        for tap in results.runs[0].activations
+    ]
+    results = results.model_copy(update={"runs": [results.runs[0].model_copy(update={"activations": many})]})
+    size = len(render(results, "report.json").encode("utf-8"))
+    for share in (0.9, 0.7, 0.5, 0.45, 0.4, 0.35, 0.3):
+        limit = int(size * share)
+        text = render(
+            results.model_copy(update={"max_bytes": limit}), "report.json"
+        )  # the audit reads every one
+        assert len(text.encode("utf-8")) <= limit
+        assert 'id="left-out"' in text
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_shows_every_name_and_never_scrolls_sideways(browser, opens, saved, built, name):

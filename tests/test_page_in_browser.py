@@ -365,8 +365,10 @@ def faults_in_print(page) -> list[str]:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_printing_cuts_no_row_and_no_figure_and_leaves_nothing_out(visit, scripts):
-    assert faults_in_print(visit(viewport=PAPER, java_script_enabled=scripts)) == []
+@pytest.mark.parametrize("make", [samples.sample, samples.measured])
+def test_printing_cuts_no_row_and_no_figure_and_leaves_nothing_out(browser, opens, saved, make, scripts):
+    page = opens(browser, saved(render(make())), viewport=PAPER, java_script_enabled=scripts)
+    assert faults_in_print(page) == []
 
 
 @pytest.mark.parametrize(
@@ -388,12 +390,12 @@ def test_the_check_of_printing_finds_what_is_planted(browser, opens, small_addre
     assert any(found.startswith(fault) for found in faults_in_print(page))
 
 
-def test_on_paper_every_name_stands_and_no_word_leaves_the_sheet(
-    browser, opens, small, small_address, tmp_path
-):
+@pytest.mark.parametrize("make", [samples.few, samples.measured])
+def test_on_paper_every_name_stands_and_no_word_leaves_the_sheet(browser, opens, saved, make, tmp_path):
     if not shutil.which("pdftotext"):
         pytest.skip("pdftotext is not installed (Debian: apt-get install poppler-utils)")
-    page = opens(browser, small_address)
+    results = make()
+    page = opens(browser, saved(render(results)))
     (tmp_path / "report.pdf").write_bytes(page.pdf(prefer_css_page_size=True))
     command = ["pdftotext", "-bbox", str(tmp_path / "report.pdf"), "-"]
     drawn = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -401,9 +403,9 @@ def test_on_paper_every_name_stands_and_no_word_leaves_the_sheet(
         r'<word xMin="([\d.-]+)" yMin="([\d.-]+)" xMax="([\d.-]+)" yMax="([\d.-]+)">(.*?)<', drawn
     )
     sheet = "".join(word for *_, word in words)
-    names = [run.id for run in small.runs]
-    names += [tap.layer for run in small.runs for tap in run.activations]
-    names += [tensor.name for run in small.runs for tensor in (*run.weights, *run.buffers)]
+    names = [run.id for run in results.runs]
+    names += [tap.layer for run in results.runs for tap in run.activations]
+    names += [tensor.name for run in results.runs for tensor in (*run.weights, *run.buffers)]
     for name in set(names):
         assert sheet.count(name) >= names.count(name), name
     width, height = (

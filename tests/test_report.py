@@ -20,6 +20,7 @@ from featreport.report.anchors import Anchors
 from featreport.report.audit import audit
 from featreport.report.environment import templates_folder
 from featreport.results import codec
+from featreport.results.schema import PageOptions
 
 FINITE = st.floats(-1e300, 1e300)
 SHARES = st.floats(0, 1)
@@ -306,7 +307,11 @@ PLANTED = {
     "script": ('<script>"use strict"', '<script>;"use strict"', "by its hash"),
     "outside picture": ("</main>", '<img alt="" src="https://example.org/x.png"></main>', "refers outside"),
     "outside link": ("</main>", '<a href="//example.org">x</a></main>', "refers outside"),
-    "outside paint": ("</main>", '<svg aria-hidden="true"><rect fill="url(http://x)"/></svg></main>', "refers outside"),
+    "outside paint": (
+        "</main>",
+        '<svg aria-hidden="true"><rect fill="url(http://x)"/></svg></main>',
+        "refers outside",
+    ),
     "double id": ("</main>", '<p id="main"></p></main>', "stands twice"),
     "dead link": ("</main>", '<a href="#nowhere">x</a></main>', "nowhere on the page"),
     "no alt": ("</main>", '<img src="data:image/png;base64,AA"></main>', "without alt"),
@@ -338,14 +343,17 @@ def test_every_template_file_is_used(monkeypatch):
 
     opened: set[str] = set()
     environment.environment.cache_clear()
-    loader = environment.environment().loader
+    loader = environment.environment(None).loader
     original = loader.get_source
     monkeypatch.setattr(loader, "get_source", lambda env, name: opened.add(name) or original(env, name))
     asset = environment.asset
-    monkeypatch.setattr("featreport.report.rendering.asset", lambda name: opened.add(name) or asset(name))
-    render(samples.sample())
+    monkeypatch.setattr(
+        "featreport.report.rendering.asset", lambda name, *own: opened.add(name) or asset(name, *own)
+    )
+    results = samples.sample()
+    render(results.model_copy(update={"page": PageOptions(sections=["a-plug-in-not-installed"])}))
     environment.environment.cache_clear()
-    assert opened == {path.name for path in templates_folder().iterdir()}
+    assert opened == {path.name for path in templates_folder().iterdir()} - {"README.md"}
 
 
 def test_no_template_switches_escaping_off():

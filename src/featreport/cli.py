@@ -108,9 +108,18 @@ def render(
             show_default=False,
         ),
     ] = None,
+    templates: Annotated[
+        Path | None,
+        typer.Option(
+            "--templates",
+            metavar="DIR",
+            help="Templates that override the page's own; results do not carry them.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Rebuild the HTML from results or from a report; the same bytes, no torch."""
-    typer.echo(pipeline.render(results, output, max_bytes=max_bytes))
+    typer.echo(pipeline.render(results, output, max_bytes=max_bytes, templates=templates))
 
 
 @app.command()

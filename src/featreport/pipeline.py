@@ -19,7 +19,7 @@ from featreport.executors.serial import Progress, Silent, execute
 from featreport.plan import resolve
 from featreport.plan.types import Plan
 from featreport.results import codec
-from featreport.results.schema import Provenance, Results, Run, Thresholds
+from featreport.results.schema import PageOptions, Provenance, Results, Run, Thresholds
 from featreport.results.store import check_writable, write_atomically
 
 FailOn = Literal["error", "warn"]
@@ -112,23 +112,24 @@ def run_plan(plan: Plan, progress: Progress | None = None) -> Built:
     choose_device(plan.device)  # raises where it is not on this machine: before a folder is made
     check_writable(plan.output)
     check_writable(plan.results)
+    _check_templates(plan.look.templates)
     runs: list[Run] = []
-    pictures: dict[str, str] = {}
+    logo, pictures = _logo(plan)
     for run, shown in execute(plan, progress or Silent()):
         runs.append(run)
         pictures |= shown
-    results = gather(plan, runs, pictures)
-    write(results, plan.output)
+    results = gather(plan, runs, pictures, logo)
+    write(results, plan.output, plan.look.templates)
     return Built(results, plan.output)
 
 
-def gather(plan: Plan, runs: list[Run], pictures: dict[str, str]) -> Results:
+def gather(plan: Plan, runs: list[Run], pictures: dict[str, str], logo: str | None = None) -> Results:
     """Put the runs' outcomes together with what made them."""
     from featreport.collect.device import choose_device, describe
     from featreport.collect.summary import definitions
     from featreport.statistics import Settings, engine
 
-    device = choose_device(plan.device)
+    device, look = choose_device(plan.device), plan.look
     code = {run.source.text for run in plan.runs if run.source.kind.startswith("python-")}
     code |= {run.transform.text for run in plan.runs if run.transform.kind == "python"}
     timm = ("timm",) if any(run.source.kind == "timm" for run in plan.runs) else ()
@@ -147,13 +148,34 @@ def gather(plan: Plan, runs: list[Run], pictures: dict[str, str]) -> Results:
         ),
         thresholds=Thresholds(dead=plan.dead, near_zero=plan.near_zero, constant=plan.constant),
         max_bytes=plan.max_bytes,
+        page=PageOptions(templates=look.templates_text, logo=logo, sections=list(look.sections)),
         definitions=definitions(Settings(plan.dead, plan.near_zero, plan.constant, alpha=plan.alpha)),
         runs=runs,
         pictures=pictures,
     )
 
 
-def write(results: Results, report: Path) -> None:
+def _logo(plan: Plan) -> tuple[str | None, dict[str, str]]:
+    if plan.look.logo is None:
+        return None, {}
+    from featreport.images.logo import read_logo
+
+    key, uri = read_logo(plan.look.logo)
+    return key, {key: uri}
+
+
+def _check_templates(folder: Path | None) -> None:
+    """Read the manifest's own templates before anything is run: a slip in them is found now, not after hours."""
+    if folder is None:
+        return
+    from featreport.report.environment import faults
+
+    found = faults(folder)
+    if found:
+        raise ManifestError("\n".join([*found, "nothing was run."]))
+
+
+def write(results: Results, report: Path, templates: Path | None = None) -> None:
     """Render and write the report and, beside it, its results; each appears whole or not at all.
 
     Raises:
@@ -170,7 +192,7 @@ def write(results: Results, report: Path) -> None:
         raise OutputError(f"{error}\nThe results were kept: featreport render {rescued}") from error
     again = f"The results were kept: featreport render {shlex.quote(str(_near(kept)))}"
     try:
-        write_atomically(report, render_page(results, kept.name))
+        write_atomically(report, render_page(results, kept.name, templates))
     except TooLargeError as error:
         raise OutputError(f"{error}\n{again} --max-bytes {_enough(error.full)}") from error
     except OutputError as error:
@@ -183,7 +205,11 @@ def _enough(size: int) -> str:
 
 
 def render(
-    source: str | Path, output: str | Path | None = None, *, max_bytes: str | int | None = None
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    max_bytes: str | int | None = None,
+    templates: str | Path | None = None,
 ) -> Path:
     """Rebuild the HTML from a results file or from a report, byte for byte; torch is not imported.
 
@@ -191,9 +217,10 @@ def render(
         source: results JSON, or a report's HTML.
         output: where to write; for results JSON the HTML beside it, for a report the report itself.
         max_bytes: size of the page, such as 30MB, instead of the one in the results.
+        templates: a folder of templates that override the page's own; results do not carry them.
 
     Raises:
-        ManifestError: `max_bytes` is not a size.
+        ManifestError: `max_bytes` is not a size, or `templates` no folder of templates.
         ResultsError: the source cannot be read back.
         OutputError: the report cannot be written.
     """
@@ -203,13 +230,17 @@ def render(
         limit = None if max_bytes is None else manifest.bytes_of(max_bytes)
     except ValueError as error:
         raise ManifestError(f"--max-bytes: {error}") from None
+    own = None if templates is None else Path(templates).absolute()
+    if own is not None and not own.is_dir():
+        raise ManifestError(f"--templates: expected a folder, got {str(templates)!r}")
+    _check_templates(own)
     path, text = Path(source), codec.read(source)
     results = codec.decode(text, str(source))
     if limit is not None:
         results = results.model_copy(update={"max_bytes": limit})
     report = codec.is_report(text)
     try:
-        page = render_page(results, None if report else path.name)
+        page = render_page(results, None if report else path.name, own)
     except TooLargeError as error:
         whole = f"{error}\nRender it with --max-bytes {_enough(error.full)}"
         raise OutputError(f"{whole}, or render its results JSON" if report else whole) from error

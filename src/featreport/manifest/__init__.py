@@ -1,6 +1,6 @@
 from featreport.manifest.editor import json_schema, missing, starter
 from featreport.manifest.read import load, read
-from featreport.manifest.schema import CheckpointEntry, ImagesEntry, Manifest, Model, TransformEntry
+from featreport.manifest.schema import CheckpointEntry, ImagesEntry, Manifest, Model, Report, TransformEntry
 from featreport.manifest.values import bytes_of
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "ImagesEntry",
     "Manifest",
     "Model",
+    "Report",
     "TransformEntry",
     "bytes_of",
     "json_schema",

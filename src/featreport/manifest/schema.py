@@ -215,6 +215,15 @@ class Report(Section):
     )
     images: v.Count = Field(4, description="Images shown per run: the first ones.")
     show: tuple[v.Text, ...] = Field((), description="Names of the images shown instead, or globs of them.")
+    templates: v.Text | None = Field(
+        None, description="A folder of Jinja templates that override the page's own, block by block."
+    )
+    logo: v.Text | None = Field(None, description="A picture for the head of the page.")
+    sections: tuple[v.Text, ...] = Field(
+        (),
+        description="Order of the sections: verdict, runs, comparison, details, method, and names of plug-ins; "
+        "those left out follow in the usual order.",
+    )
 
 
 class Document(Section):

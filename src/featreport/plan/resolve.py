@@ -13,6 +13,7 @@ from featreport.manifest import ImagesEntry, Manifest, Model
 from featreport.manifest.scalars import did_you_mean, quote
 from featreport.plan import files
 from featreport.plan.checkpoints import Named, checkpoints_of, distinct
+from featreport.plan.look import SECTIONS, look
 from featreport.plan.packages import NotFoundError
 from featreport.plan.sources import require_package, require_weights, source_of
 from featreport.plan.transforms import transform_of
@@ -37,6 +38,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         resolver.refuse_code()
     output = resolver.output()
     runs = resolver.runs()
+    appearance = look(manifest.report, resolver.at, resolver.folder)
     if resolver.problems or known:
         said = {problem.path for problem in known}  # what follows from a known problem is not said again
         raise ManifestError([*known, *(problem for problem in resolver.problems if problem.path not in said)])
@@ -56,6 +58,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         shown_images=manifest.report.images,
         runs=runs,
         constant=manifest.statistics.constant,
+        look=appearance,
         showing=Showing(manifest.report.maps, manifest.report.select),
         alpha=manifest.statistics.alpha,
     )
@@ -95,6 +98,10 @@ class _Resolver:
                 (f"models[{index}].source", model.source),
                 (f"models[{index}].transform", model.transform),
             ]
+        for index, name in enumerate(self.manifest.report.sections):
+            if name not in SECTIONS:
+                what = f"--no-code: {quote(name)} would run the code of a plug-in"
+                self.complain(f"report.sections[{index}]", what)
         for place, written in named:
             if isinstance(written, str) and written.startswith("python:"):
                 self.complain(

@@ -94,6 +94,16 @@ class Showing:
 
 
 @dataclass(frozen=True)
+class Look:
+    """How the page is made: templates of its own, a logo, the order of its sections."""
+
+    templates: Path | None = None  # absolute
+    templates_text: str = ""  # as the manifest names them
+    logo: Path | None = None  # absolute
+    sections: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything a build does, in order."""
 
@@ -112,6 +122,7 @@ class Plan:
     runs: tuple[RunPlan, ...]
     constant: float = 0.0
     showing: Showing = Showing()
+    look: Look = Look()
     alpha: bool = False  # whether power laws are fitted to the spectra of weights
 
     @property

@@ -9,6 +9,7 @@ from featreport.judge.verdict import RunVerdict
 from featreport.report import audits, charts, data, drawings, overview, rows, tensors
 from featreport.report.anchors import Anchors
 from featreport.report.detail import script_safe
+from featreport.report.order import order
 from featreport.report.page import Failure, FindingLine, Page, RunPage
 from featreport.report.shelf import Shelf
 from featreport.results import codec
@@ -47,6 +48,10 @@ def assemble(results: Results) -> Page:
         overview.row(run, f"#{name}", line.level)
         for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
     )
+    comparison, tables = charts.comparison(results), overview.side_by_side(results)
+    empty = {"comparison"} if comparison is None and not tables else set()
+    empty |= set() if results.runs else {"details"}
+    logo = results.page.logo or ""
     return Page(
         title=results.title,
         level=verdict.level,
@@ -55,10 +60,13 @@ def assemble(results: Results) -> Page:
         findings=tuple(_line(finding, places) for finding in verdict.findings),
         overview=table,
         networks=not results.runs or any(not weights_alone(run) for run in results.runs),
-        comparison=charts.comparison(results),
-        tables=overview.side_by_side(results),
+        comparison=comparison,
+        tables=tables,
         runs=runs,
         method=audits.method(results),
+        order=order(results, anchors, empty),
+        logo=results.pictures.get(logo, ""),
+        logo_key=logo,
         shelf=shelf.rest(),
         data=data.of_all(results),
         absent=sum(drawings.absent(run, shelf) for run in results.runs),

@@ -14,8 +14,8 @@ def _set(words: str) -> frozenset[str]:
 
 VOID = frozenset({"br", "col", "hr", "img", "input", "meta", "wbr"})
 PHRASING = _set(
-    "a abbr b bdi bdo br button code data dfn em i img input kbd label mark output progress q s samp "
-    "script select small span strong sub sup svg textarea time u var wbr"
+    "a abbr b bdi bdo br button cite code data del dfn em i img input ins kbd label mark meter output "
+    "progress q s samp script select small span strong sub sup svg textarea time u var wbr"
 )
 HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 SECTIONS = HEADINGS | {"article", "aside", "footer", "header", "nav", "section"}

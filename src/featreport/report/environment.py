@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from jinja2.exceptions import TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from featreport.errors import OutputError
 from featreport.report import formats
 
+_ENDS = re.compile(r"</(?:style|script)", re.IGNORECASE)
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -39,11 +43,22 @@ def templates_folder() -> Path:
     )
 
 
-@lru_cache(maxsize=1)
-def environment() -> Environment:
-    """Return the environment that every page is made with."""
-    return Environment(
-        loader=FileSystemLoader(templates_folder(), encoding="utf-8"),
+@lru_cache(maxsize=4)
+def environment(own: Path | None = None) -> Environment:
+    """Return the environment that pages are made with.
+
+    Args:
+        own: a folder of templates that go before ours; `featreport/NAME` is ours all the same, to inherit from.
+            They are run in Jinja's sandbox: they can read the page model and nothing else.
+    """
+    ours = FileSystemLoader(templates_folder(), encoding="utf-8")
+    loader: BaseLoader = ours
+    if own is not None:
+        theirs = FileSystemLoader(own, encoding="utf-8")
+        loader = ChoiceLoader([theirs, ours, PrefixLoader({"featreport": ours})])
+    kind = Environment if own is None else ImmutableSandboxedEnvironment
+    return kind(
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
@@ -53,11 +68,33 @@ def environment() -> Environment:
     )
 
 
-def asset(name: str) -> Asset:
-    """Return a file of ours that goes into the page as it stands."""
-    text = (templates_folder() / name).read_text(encoding="utf-8").strip()
+def asset(name: str, own: Path | None = None, more: str = "") -> Asset:
+    """Return a style or script that goes into the page as it stands: the folder `own`'s before ours, then `more` of it.
+
+    Raises:
+        OutputError: it holds what ends the element it stands in.
+    """
+    folder = own if own is not None and (own / name).is_file() else templates_folder()
+    text = (folder / name).read_text(encoding="utf-8").strip()
+    if own is not None and more and (own / more).is_file():
+        text += "\n" + (own / more).read_text(encoding="utf-8").strip()
+    if _ENDS.search(text):
+        raise OutputError(f"{folder / name}: a style or script of the page may not hold </style or </script")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return Asset(Markup(text), f"'sha256-{digest}'")  # noqa: S704 - our own file, never a user's text
+    return Asset(Markup(text), f"'sha256-{digest}'")  # noqa: S704 - a file of ours or of the manifest's author
+
+
+def faults(own: Path) -> list[str]:
+    """Return what keeps the templates of a folder from being read, a line each."""
+    found = []
+    for path in sorted(own.glob("*.jinja")):
+        try:
+            environment(own).get_template(path.name)
+        except TemplateSyntaxError as error:
+            found.append(f"{path}:{error.lineno}: {error.message}")
+        except (OSError, ValueError) as error:
+            found.append(f"{path}: cannot be read ({error})")
+    return found
 
 
 def _finalize(value: Any) -> Any:

@@ -174,6 +174,39 @@ class CompareTable:
 
 
 @dataclass(frozen=True)
+class ExtraTable:
+    """A plain table of a plug-in, every value already text; heads say whether their column holds numbers."""
+
+    title: str
+    heads: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+    link: DataLink
+
+
+@dataclass(frozen=True)
+class ExtraSection:
+    """A section of a plug-in, or why it is not there."""
+
+    anchor: str
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    figures: tuple[ChartFigure, ...] = ()
+    tables: tuple[ExtraTable, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of the page: where it is, what it is called, and the template that writes it."""
+
+    name: str
+    anchor: str
+    title: str
+    template: str
+    extra: ExtraSection | None = None
+
+
+@dataclass(frozen=True)
 class Method:
     """How the numbers were made."""
 
@@ -204,6 +237,9 @@ class Page:
     tables: tuple[CompareTable, ...]
     runs: tuple[RunPage, ...]
     method: Method
+    order: tuple[Part, ...]
+    logo: str  # a data: URI; empty: none
+    logo_key: str
     shelf: tuple[Picture, ...]  # pictures shown more than once, or nowhere: embedded before the rest
     results_json: str = field(repr=False)
     left_out: str = ""  # what the page lacks to stay small, in a sentence

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
+from jinja2 import TemplateError
 from markupsafe import Markup
 
-from featreport.errors import TooLargeError
+from featreport.errors import OutputError, TooLargeError
 from featreport.report import formats
 from featreport.report.assemble import assemble
 from featreport.report.audit import audit
@@ -14,16 +18,17 @@ from featreport.report.page import Page
 from featreport.results.schema import Results
 
 
-def render(results: Results, results_file: str | None = None) -> str:
+def render(results: Results, results_file: str | None = None, templates: Path | None = None) -> str:
     """Return the finished, audited page of `results`: the fullest that is not larger than `results.max_bytes`.
 
     Raises:
+        OutputError: a template of the manifest's own fails, or the page breaks a promise.
         TooLargeError: even the barest page is larger.
     """
     pages = lighter(assemble(results), results.max_bytes, results_file)
     page, sizes = next(pages), []
     while True:
-        text = _text(page)
+        text = _text(page, templates)
         sizes.append(len(text.encode("utf-8")))
         if sizes[-1] <= results.max_bytes:
             audit(text, results.max_bytes)
@@ -39,14 +44,29 @@ def render(results: Results, results_file: str | None = None) -> str:
     )
 
 
-def _text(page: Page) -> str:
-    return (
-        environment()
-        .get_template("report.html.jinja")
-        .render(
-            page=page,
-            style=asset("page.css"),
-            script=asset("page.js"),
-            results_json=Markup(page.results_json),  # noqa: S704 - escaped for a script element when it was made
+def _text(page: Page, templates: Path | None) -> str:
+    try:
+        return (
+            environment(templates)
+            .get_template("report.html.jinja")
+            .render(
+                page=page,
+                style=asset("page.css", templates, "extra.css"),
+                script=asset("page.js", templates),
+                results_json=Markup(page.results_json),  # noqa: S704 - escaped for a script element when it was made
+            )
         )
-    )
+    except (TemplateError, TypeError, AttributeError) as error:
+        if templates is None:
+            raise
+        raise OutputError(f"{_where(error, templates)}: {type(error).__name__}: {error}") from error
+
+
+def _where(error: BaseException, templates: Path) -> str:
+    """Return the file and line of a template that failed."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(str(templates))
+    ]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(templates)

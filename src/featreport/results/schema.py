@@ -148,7 +148,9 @@ class FeatureMaps(Frozen):
     low: Number
     high: Number
     contrast: str | None = None  # the veil: key in `Results.pictures`
-    loudest: list[int | None] = Field(default_factory=list)  # for each of `channels`: the image it fires most on
+    loudest: list[int | None] = Field(
+        default_factory=list
+    )  # for each of `channels`: the image it fires most on
     chosen: Literal["first", "strongest", "rarest", "dead"] = "first"  # how the channels were
 
 
@@ -242,6 +244,14 @@ def weights_alone(run: Run) -> bool:
     return run.source == "none"
 
 
+class PageOptions(Frozen):
+    """How the manifest wants the page."""
+
+    templates: str = ""  # the folder of its own templates, as the manifest names it
+    logo: str | None = None  # key in `Results.pictures`
+    sections: list[str] = Field(default_factory=list)  # order; those not named follow
+
+
 class Results(Frozen):
     """The whole build.
 
@@ -255,6 +265,7 @@ class Results(Frozen):
     provenance: Provenance
     thresholds: Thresholds
     max_bytes: int
+    page: PageOptions = Field(default_factory=PageOptions)
     definitions: list[Definition]
     runs: list[Run]
     comparisons: list[Any] = Field(default_factory=list)

@@ -1,0 +1,185 @@
+"""Which feature maps are shown: of which layers, channels and images; and what stands beside them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import featreport
+from featreport.collect.again import choose
+from featreport.collect.maps import Channelwise
+from featreport.results.schema import FeatureMaps, Results, Run
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.conv = nn.Conv2d(3, 20, 3)
+        self.norm = nn.BatchNorm2d(20)
+        self.relu = nn.ReLU()
+        self.head = nn.Linear(20, 7)
+        with torch.no_grad():
+            self.conv.bias[[4, 9]] = -100.0
+            self.conv.bias[5] = 8.0
+            self.conv.weight[6] *= 30  # fires on few images: its bias is far below nearly every sum
+            self.conv.bias[6] = -9.0
+    def forward(self, x):
+        y = self.relu(self.norm(self.conv(x)))
+        return self.head((y + y).mean((2, 3)))
+"""
+
+
+def build(folder: Path, report: str, net: str = NET) -> Results:
+    (folder / "net.py").write_text(net)
+    noise = np.random.default_rng(1)
+    for index in range(6):
+        pixels = noise.integers(0, 256, (12, 12, 3)) * np.linspace(0.3, 1, 6)[index]
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"photo{index}.png")
+    manifest = folder / "config.yaml"
+    manifest.write_text(
+        "version: 1\noutput: out/page.html\nimages: ['photo*.png']\ntransform: none\nbatch_size: 4\n"
+        'models: [{name: net, source: "python:net.py:Net", checkpoints: [random:0]}]\n'
+        f"report: {report}\n"
+    )
+    return featreport.build(manifest)
+
+
+def shown(run: Run, layer: str = "relu") -> FeatureMaps:
+    return next(maps for maps in run.maps if maps.layer == layer)
+
+
+def values(results: Results, maps: FeatureMaps) -> NDArray[np.float64]:
+    """What the page shows of a tap, back in its own numbers: `[images, channels, h, w]`."""
+
+    def pixels(key: str | None) -> NDArray[np.float64]:
+        assert key is not None
+        content = base64.b64decode(results.pictures[key].partition("base64,")[2])
+        return np.asarray(Image.open(io.BytesIO(content)).convert("LA"), np.float64) / 255
+
+    sheet, veil = pixels(maps.picture)[:, :, 0], pixels(maps.contrast)
+    height, width = maps.tile
+    step = (height + maps.gap, width + maps.gap)
+    tiles = np.stack([
+        np.stack([
+            sheet[r * step[0] : r * step[0] + height, c * step[1] : c * step[1] + width]
+            for c in range(len(maps.channels))
+        ])
+        for r in range(len(maps.images))
+    ])  # fmt: skip
+    grey, opacity = veil[:, :, 0, None, None], veil[:, :, 1, None, None]
+    unit = tiles * (1 - opacity) + grey * opacity
+    return maps.low + unit * (maps.high - maps.low)
+
+
+def truth(folder: Path) -> NDArray[np.float64]:
+    """Every channel's map of every image by plain torch."""
+    scope: dict[str, Any] = {}
+    exec((folder / "net.py").read_text(), scope)  # the test's own file
+    torch.manual_seed(0)
+    net = scope["Net"]().eval()
+    batch = np.stack([np.asarray(Image.open(folder / f"photo{i}.png"), np.float32) / 255 for i in range(6)])
+    with torch.no_grad():
+        found = net.relu(net.norm(net.conv(torch.from_numpy(batch).permute(0, 3, 1, 2))))
+    exact: NDArray[np.float64] = found.double().numpy()
+    return exact
+
+
+def close(results: Results, maps: FeatureMaps, exact: NDArray[np.float64]) -> None:
+    wanted = exact[np.ix_(maps.images, maps.channels)]
+    allowed = (maps.high - maps.low) * (1 / 15 + 3 / 255)
+    assert np.abs(values(results, maps) - wanted).max() <= allowed
+    assert (maps.low, maps.high) == pytest.approx((wanted.min(), wanted.max()), rel=1e-5)
+
+
+FIRED = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def ranked(exact: NDArray[np.float64], how: str) -> list[int]:
+    fired = (exact > 0).any((2, 3)).sum(0)
+    size = np.abs(exact).mean((0, 2, 3))
+    order: dict[str, Callable[[int], Any]] = {
+        "strongest": lambda c: -size[c],
+        "rarest": lambda c: (fired[c] == 0, fired[c], size[c]),
+        "dead": lambda c: (fired[c] > 0, fired[c], size[c]),
+    }
+    return list(range(20)) if how == "first" else sorted(range(20), key=order[how])
+
+
+@pytest.mark.parametrize("how", ["first", "strongest", "rarest", "dead"])
+def test_the_channels_shown_are_the_ones_the_manifest_asks_for(tmp_path: Path, how: str) -> None:
+    results = build(tmp_path, f"{{select: {how}, channels: 8, images: 3}}")
+    maps, exact = shown(results.runs[0]), truth(tmp_path)
+    assert maps.channels == ranked(exact, how)[:8]
+    assert (maps.images, maps.chosen) == ([0, 1, 2], how)
+    close(results, maps, exact)
+    if how == "dead":
+        assert maps.channels[:2] == [4, 9]
+        assert maps.loudest[:2] == [None, None]
+
+
+def test_the_image_that_fires_a_channel_most_is_named(tmp_path: Path) -> None:
+    results = build(tmp_path, "{channels: 20, images: 1}")
+    exact = truth(tmp_path)
+    peaks = exact.max((2, 3))
+    want = [int(peaks[:, c].argmax()) if peaks[:, c].max() > 0 else None for c in range(20)]
+    assert shown(results.runs[0]).loudest == want
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    assert "Under each channel stands the image, of all images of the run, that fires it most." in page
+
+
+@pytest.mark.parametrize(
+    ("show", "want"),
+    [("[photo4.png, photo1.png]", [1, 4]), ("['photo[35].png']", [3, 5]), ("['*']", [0, 1, 2, 3, 4, 5])],
+)
+def test_the_images_shown_are_the_ones_the_manifest_names(tmp_path: Path, show: str, want: list[int]) -> None:
+    results = build(tmp_path, f"{{show: {show}, channels: 5}}")
+    maps = shown(results.runs[0])
+    assert maps.images == want
+    close(results, maps, truth(tmp_path))
+    assert all(results.runs[0].images.files[index].picture for index in want)
+
+
+def test_choosing_changes_no_number(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    plain = build(tmp_path / "a", "{}").runs[0]
+    chosen = build(tmp_path / "b", "{select: strongest, show: [photo5.png]}").runs[0]
+    same = {"maps": [], "images": plain.images}
+    assert plain.model_copy(update=same) == chosen.model_copy(update=same)
+
+
+def test_whose_maps_are_shown(tmp_path: Path) -> None:
+    by = {}
+    for maps in ("auto", "all", "none"):
+        (tmp_path / maps).mkdir()
+        run = build(tmp_path / maps, f"{{maps: {maps}, images: 2}}").runs[0]
+        by[maps] = {one.layer: len(one.images) for one in run.maps}
+    assert by["auto"] == {"conv": 1, "relu": 2, "head": 1}  # no norm, no sum
+    assert by["all"] == {"conv": 2, "norm": 2, "relu": 2, "add": 2, "head": 2}
+    assert by["none"] == {}
+
+
+def test_channels_are_chosen_by_rank_and_ties_by_number() -> None:
+    channels = Channelwise(
+        size=np.array([0.0, 2.0, 2.0, 0.5, 0.0]),
+        fired=np.array([0, 3, 3, 1, 0]),
+        loudest=np.array([-1, 0, 1, 2, -1]),
+        dead=np.array([True, False, False, False, True]),
+    )
+    assert choose(channels, "first", 3) == [0, 1, 2]
+    assert choose(channels, "strongest", 4) == [1, 2, 3, 0]
+    assert choose(channels, "rarest", 9) == [3, 1, 2, 0, 4]
+    assert choose(channels, "dead", 3) == [0, 4, 3]
