@@ -266,7 +266,7 @@ def measured() -> Results:
         else tap
         for tap in base.activations[:-1]
     ]
-    taps.append(activation("classifier.1", 1024, 3, dead=list(range(1, 1024, 2)), shape=[1024]))
+    taps.append(activation("classifier.1", 512, 3, dead=list(range(1, 512, 2)), shape=[512]))
     told = {
         "matrix": [16, 27], "spectral_norm": 0.7071067811865476, "stable_rank": 2.5, "redundant_pairs": 3, "pairs": 120,
         "redundant_fraction": 0.025, "zero_filters": 1, "two_four_groups": 96, "two_four": 66,

@@ -47,11 +47,16 @@ def examine(browser, opens):
     return go
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
-)
-def test_axe_finds_nothing_with_everything_open(examine, addresses, width, scheme):
-    page = examine(addresses["few runs"], width, scheme)
+VIEWS = [
+    *(("few runs", width, scheme) for width in (390, 1440) for scheme in ("light", "dark")),
+    ("measured", 390, "light"),
+    ("measured", 1440, "dark"),
+]
+
+
+@pytest.mark.parametrize(("name", "width", "scheme"), VIEWS)
+def test_axe_finds_nothing_with_everything_open(examine, addresses, name, width, scheme):
+    page = examine(addresses[name], width, scheme)
     page.evaluate(OPEN_ALL)
     found = page.evaluate(RUN)
     assert found["violations"] == []

@@ -82,14 +82,21 @@ def bars(axes: Axes, points: Sequence[Point], axis: str, hue: str) -> float:
     return limit
 
 
-def compare(lines: Sequence[Line], salt: str) -> Chart:
-    """Return the share of silent channels by relative depth, the four worst runs in colour, the rest grey."""
+def colours_of(lines: Sequence[Line]) -> dict[str, str]:
+    """Return the colours of the four worst runs, by their names."""
+    order, found = coloured(lines)
+    return {lines[index].name: found[index] for index in order if index in found}
+
+
+def compare(lines: Sequence[Line], salt: str, colours: Mapping[str, str], layer: str) -> Chart:
+    """Return one share of several runs by relative depth: those with a colour in it, the rest grey."""
     figure, axes, settings = canvas.blank(salt, width=8.4, height=2.9)
-    order, hues = coloured(lines)
+    order, _ = coloured(lines)
+    hues = {index: colours[line.name] for index, line in enumerate(lines) if line.name in colours}
     limit = canvas.percent_axis(axes, max((p.share for line in lines for p in line.points), default=0))
     box = axes.get_position()
     axes.set_position((box.x0, box.y0, box.width * 0.74, box.height))
-    curves(axes, lines, order, hues)
+    curves(axes, lines, order, hues, layer)
     for rank, index in enumerate([i for i in order if i in hues]):
         y = limit * (0.97 - 0.11 * rank)
         axes.plot([1.05, 1.08], [y, y], color=hues[index], linewidth=2.5, clip_on=False)
@@ -116,10 +123,16 @@ def coloured(lines: Sequence[Line]) -> tuple[list[int], dict[int, str]]:
     return order, {run: canvas.HUES[rank] for rank, run in enumerate(order[: len(canvas.HUES)])}
 
 
-def curves(axes: Axes, lines: Sequence[Line], order: Sequence[int], hues: Mapping[int, str]) -> None:
+def curves(
+    axes: Axes,
+    lines: Sequence[Line],
+    order: Sequence[int],
+    hues: Mapping[int, str],
+    layer: str = "rectifier",
+) -> None:
     """Draw the share of every run by relative depth, the worst on top."""
     axes.set_xlim(-0.01, 1.01)
-    axes.set_xticks([0, 0.5, 1], ["first rectifier", "relative depth", "last rectifier"])
+    axes.set_xticks([0, 0.5, 1], [f"first {layer}", "relative depth", f"last {layer}"])
     for index, tick in enumerate(axes.get_xticklabels()):
         tick.set_horizontalalignment(("left", "center", "right")[index])
     for index in reversed(order):

@@ -48,8 +48,8 @@ def assemble(results: Results) -> Page:
         overview.row(run, f"#{name}", line.level)
         for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
     )
-    comparison, tables = charts.comparison(results), overview.side_by_side(results)
-    empty = {"comparison"} if comparison is None and not tables else set()
+    comparisons, tables = charts.comparisons(results), overview.side_by_side(results)
+    empty = {"comparison"} if not comparisons and not tables else set()
     empty |= set() if results.runs else {"details"}
     logo = results.page.logo or ""
     return Page(
@@ -60,7 +60,7 @@ def assemble(results: Results) -> Page:
         findings=tuple(_line(finding, places) for finding in verdict.findings),
         overview=table,
         networks=not results.runs or any(not weights_alone(run) for run in results.runs),
-        comparison=comparison,
+        comparisons=comparisons,
         tables=tables,
         runs=runs,
         method=audits.method(results),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from featreport.figures import canvas, depth
 from featreport.judge.findings import rectifiers, tap_name
@@ -10,6 +10,7 @@ from featreport.report import formats
 from featreport.report.page import ChartFigure
 from featreport.results.schema import Results, Run, weights_alone
 
+TAU = "0.025"
 _FEWEST = 2  # layers that make a profile
 
 
@@ -22,6 +23,15 @@ def of_run(run: Run, anchor: str) -> tuple[ChartFigure, ...]:
         text = _words(silent, "channels", "silent channels")
         figures.append(
             ChartFigure(chart, "Silent channels by depth", text, f"Bar chart. {text}", f"{anchor}-dead.csv")
+        )
+    dormant = [] if silent else _dormant(run)
+    if len(dormant) >= _FEWEST and any(point.parts for point in dormant):
+        chart = depth.depth(dormant, "layer", canvas.ORANGE, f"{anchor} dormant")
+        text = f"{_words(dormant, 'channels', 'dormant channels')} Dormant: mean |a| at most {TAU} of the layer's."
+        figures.append(
+            ChartFigure(
+                chart, "Dormant channels by depth", text, f"Bar chart. {text}", f"{anchor}-dormant.csv"
+            )
         )
     near = _near_zero(run)
     if len(near) >= _FEWEST:
@@ -44,28 +54,58 @@ def remark(run: Run) -> str:
     if run.status == "ok" and not rectifiers(run):
         return (
             "No tap of this network is a rectifier (ReLU and its kin), so there is no strict zero to fall silent at: "
-            "the headline is left empty. The table below still counts channels that are zero or constant at each layer."
+            "the headline is left empty. The table below still counts channels that are zero or constant at each "
+            "layer, and those that are dormant stand under its further measures."
         )
     return ""
 
 
-def comparison(results: Results) -> ChartFigure | None:
-    """Return the chart of all runs together, where at least two have a profile."""
+def comparisons(results: Results) -> tuple[ChartFigure, ...]:
+    """Return the charts of all runs together, where two runs have a profile; a run has one colour in both."""
+    silent, near = _lines(results, _silent), _lines(results, _near_zero)
+    hues = depth.colours_of(silent or near)
+    what = "silent channels at each rectifier", "near-zero values in each conv or linear weight"
+    figures = (
+        _together(silent, hues, "rectifier", "Silent channels", what[0]),
+        _together(near, hues, "weight", "Near-zero weights", what[1]),
+    )
+    return tuple(figure for figure in figures if figure is not None)
+
+
+def _lines(results: Results, profile: Callable[[Run], list[depth.Point]]) -> list[depth.Line]:
+    """Return the profile of every run that has one, none where it would be nothing to compare."""
     lines = [
-        depth.Line(run.id, tuple(points)) for run in results.runs if len(points := _silent(run)) >= _FEWEST
+        depth.Line(run.id, tuple(points)) for run in results.runs if len(points := profile(run)) >= _FEWEST
     ]
-    if len(lines) < _FEWEST or not any(point.parts for line in lines for point in line.points):
+    some = any(point.parts for line in lines for point in line.points)
+    return lines if len(lines) >= _FEWEST and some else []
+
+
+def _together(
+    lines: list[depth.Line], hues: Mapping[str, str], layer: str, title: str, what: str
+) -> ChartFigure | None:
+    if not lines:
         return None
-    chart = depth.compare(lines, "comparison")
+    stem = title.lower().replace(" ", "-")
+    chart = depth.compare(lines, f"comparison of {stem}", hues, layer)
     worst = max(lines, key=lambda line: max(point.share for point in line.points))
     top = max(worst.points, key=lambda point: point.share)
     text = (
-        f"Share of silent channels at each rectifier, from the first to the last. The highest is "
+        f"Share of {what}, from the first to the last. The highest is "
         f"{formats.percent(top.share)} at {formats.shorten(top.name)} of {formats.shorten(worst.name)}."
     )
     return ChartFigure(
-        chart, "Silent channels by relative depth", text, f"Line chart. {text}", "silent-by-depth.csv"
+        chart, f"{title} by relative depth", text, f"Line chart. {text}", f"{stem}-by-depth.csv"
     )
+
+
+def _dormant(run: Run) -> list[depth.Point]:
+    found = [(tap, (tap.dormant or {}).get(TAU)) for tap in run.activations]
+    return [
+        depth.Point(tap_name(tap), len(channels) / tap.channels, len(channels), tap.channels)
+        for tap, channels in found
+        if channels is not None and tap.channels
+    ]
 
 
 def _silent(run: Run) -> list[depth.Point]:

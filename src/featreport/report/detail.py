@@ -160,7 +160,9 @@ def _fewer(run: RunPage, most: int, moved: dict[str, str], *, flagged: bool) -> 
     groups = tuple(replace(group, rows=_telling(group.rows, most, flagged=flagged)) for group in run.groups)
     buffers = _telling(run.buffers, most, flagged=flagged)
     norms = _telling(run.norms, most, flagged=flagged)
-    less = replace(run, taps=taps, groups=groups, buffers=buffers, norms=norms)
+    left = {row.anchor for row in taps}
+    measures = replace(run.measures, rows=tuple(row for row in run.measures.rows if row.anchor in left))
+    less = replace(run, taps=taps, measures=measures, groups=groups, buffers=buffers, norms=norms)
     moved |= {f"#{anchor}": f"#{run.anchor}" for anchor in _anchors(run) - _anchors(less)}
     return less
 
@@ -206,7 +208,7 @@ def _without_pictures(page: Page) -> Page:
         images = replace(run.images, items=(), others=(*names, *run.images.others))
         return replace(run, maps=(), other_maps=(), kernels=None, charts=(), images=images)
 
-    return replace(page, runs=tuple(of_run(run) for run in page.runs), comparison=None, shelf=(), absent=0)
+    return replace(page, runs=tuple(of_run(run) for run in page.runs), comparisons=(), shelf=(), absent=0)
 
 
 def _barest(page: Page) -> Page:

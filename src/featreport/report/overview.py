@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from featreport.figures.cells import bar
 from featreport.judge.findings import Level, rectifiers, tap_name
 from featreport.report import formats
 from featreport.report.audits import load_level
-from featreport.report.cells import Cell, Name
+from featreport.report.cells import Cell
 from featreport.report.page import CompareCell, CompareTable, OverviewRow, StripCell
 from featreport.report.rows import count, name, share
 from featreport.results.schema import Activation, Results, Run, weights_alone
 
+TAU = "0.025"  # of dormant channels
 STRIP = 112.0  # the longest strip, in CSS pixels
 STRIP_CELL = 10.0
 _WORDS: dict[Level, str] = {"fail": "problem", "warn": "warning", "note": "note", "ok": "clean"}
@@ -41,9 +45,7 @@ def row(run: Run, href: str, level: Level) -> OverviewRow:
         level=level,
         status="failed" if run.status == "failed" else _WORDS[level],
         dead=dead,
-        dead_parts=formats.part(summary.dead_channels, summary.channels)
-        if summary and summary.channels
-        else "",
+        dead_parts=_dead_parts(run),
         strip=strip,
         strip_width=width,
         strip_alt=_strip_alt(run),
@@ -54,6 +56,17 @@ def row(run: Run, href: str, level: Level) -> OverviewRow:
         failed_images=f"{formats.integer(len(run.images.failed))} failed" if run.images.failed else "",
         parameters=count("parameters", run.parameters),
     )
+
+
+def _dead_parts(run: Run) -> str:
+    """Return how many of how many; without a rectifier, what is counted in their stead."""
+    summary = run.summary
+    if summary is None or not run.activations:
+        return ""
+    if summary.channels:
+        return formats.part(summary.dead_channels, summary.channels)
+    dormant = sum(len((tap.dormant or {}).get(TAU, [])) for tap in run.activations)
+    return f"{formats.integer(summary.constant_channels)} constant, {formats.integer(dormant)} dormant"
 
 
 def _nonfinite(value: int | None) -> Cell:
@@ -88,32 +101,53 @@ def _strip_alt(run: Run) -> str:
 
 
 def side_by_side(results: Results) -> tuple[CompareTable, ...]:
-    """Return a table for each model with at least two finished checkpoints and a rectifier."""
+    """Return tables for each model with at least two finished checkpoints: silent channels, near-zero weights."""
     models: dict[str, list[Run]] = {}
     for run in results.runs:
-        if run.status == "ok" and rectifiers(run):
+        if run.status == "ok":
             models.setdefault(run.model, []).append(run)
-    return tuple(_table(model, runs) for model, runs in models.items() if len(runs) > 1)
+    several = [(model, runs) for model, runs in models.items() if len(runs) > 1]
+    silent = [_table(model, [run for run in runs if rectifiers(run)], _SILENT) for model, runs in several]
+    near = [_table(model, runs, _NEAR) for model, runs in several]
+    return tuple(table for table in (*silent, *near) if table.rows and len(table.checkpoints) > 1)
 
 
-def _table(model: str, runs: list[Run]) -> CompareTable:
-    columns = [{tap_name(tap): tap for tap in rectifiers(run)} for run in runs]
+@dataclass(frozen=True)
+class _Compared:
+    """What a table compares: the share of each layer of a run, with its parts."""
+
+    title: str
+    caption: str
+    of: Callable[[Run], dict[str, tuple[float | None, int, int]]]
+
+
+def _table(model: str, runs: list[Run], compared: _Compared) -> CompareTable:
+    columns = [compared.of(run) for run in runs]
     names = list(dict.fromkeys(key for column in columns for key in column))
     rows = tuple((name(key), tuple(_compare(column.get(key)) for column in columns)) for key in names)
-    return CompareTable(name(model), tuple(_checkpoint(run) for run in runs), rows)
+    checkpoints = tuple(name(run.checkpoint) for run in runs)
+    return CompareTable(name(model), compared.title, compared.caption, checkpoints, rows)
 
 
-def _checkpoint(run: Run) -> Name:
-    return name(run.checkpoint)
-
-
-def _compare(tap: Activation | None) -> CompareCell:
-    if tap is None:
+def _compare(found: tuple[float | None, int, int] | None) -> CompareCell:
+    if found is None:
         return CompareCell(formats.NONE, "", 0, "")
-    parts = formats.part(len(tap.dead), tap.channels)
-    return CompareCell(
-        formats.percent(tap.dead_fraction),
-        parts,
-        formats.heat(tap.dead_fraction),
-        formats.exact(tap.dead_fraction),
-    )
+    fraction, part, whole = found
+    parts = formats.part(part, whole) if part else ""
+    return CompareCell(formats.percent(fraction), parts, formats.heat(fraction), formats.exact(fraction))
+
+
+_SILENT = _Compared(
+    "silent channels",
+    "Share of silent channels at each rectifier",
+    lambda run: {tap_name(tap): (tap.dead_fraction, len(tap.dead), tap.channels) for tap in rectifiers(run)},
+)
+_NEAR = _Compared(
+    "near-zero weights",
+    "Share of near-zero values in each conv or linear weight",
+    lambda run: {
+        one.name: (one.near_zero_fraction, one.near_zeros, one.count)
+        for one in run.weights
+        if one.kind == "weight"
+    },
+)

@@ -169,6 +169,8 @@ class CompareTable:
     """Checkpoints of one model side by side: layers down, checkpoints across."""
 
     model: Name
+    title: str
+    caption: str
     checkpoints: tuple[Name, ...]
     rows: tuple[tuple[Name, tuple[CompareCell, ...]], ...]
 
@@ -233,7 +235,7 @@ class Page:
     findings: tuple[FindingLine, ...]
     overview: tuple[OverviewRow, ...]
     networks: bool  # whether any run has a network, so that images, channels and depth mean something
-    comparison: ChartFigure | None
+    comparisons: tuple[ChartFigure, ...]
     tables: tuple[CompareTable, ...]
     runs: tuple[RunPage, ...]
     method: Method
