@@ -122,7 +122,7 @@ CONTENT = """() => {
   return {words: parts.join(""), attributes: attributes.join("\\u0001"), files, tags, faults};
 }"""
 Say = Callable[[str], str]
-KEPT = {"picture", "contrast", "logo", "pictures", "status", "error"}  # pictures and their keys, and what a failed run is
+KEPT = {"picture", "contrast", "logo", "pictures", "status", "error"}  # pictures, and what a failed run is
 
 
 def is_text(annotation: Any) -> bool:

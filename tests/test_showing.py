@@ -183,3 +183,29 @@ def test_channels_are_chosen_by_rank_and_ties_by_number() -> None:
     assert choose(channels, "strongest", 4) == [1, 2, 3, 0]
     assert choose(channels, "rarest", 9) == [3, 1, 2, 0, 4]
     assert choose(channels, "dead", 3) == [0, 4, 3]
+
+
+def test_norms_of_kernels_are_shown_on_request_outputs_by_inputs(tmp_path: Path) -> None:
+    net = NET.replace("self.head =", "self.up = nn.ConvTranspose2d(20, 6, 3)\n        self.head =")
+    results = build(tmp_path, "{kernels: ['con*', up, head.weight]}", net)
+    by = {one.name: one for one in results.runs[0].kernel_norms}
+    assert list(by) == ["conv.weight", "up.weight", "head.weight"]
+    scope: dict[str, Any] = {}
+    exec(net, scope)  # the test's own code
+    torch.manual_seed(0)
+    module = scope["Net"]()
+    exact = {
+        "conv.weight": module.conv.weight.detach().double().flatten(2).norm(dim=2),
+        "up.weight": module.up.weight.detach().double().flatten(2).norm(dim=2).T,
+        "head.weight": module.head.weight.detach().double().abs(),
+    }
+    for name, one in by.items():
+        want = exact[name].numpy()
+        assert ([one.outputs, one.inputs], one.size) == (list(want.shape), list(want.shape))
+        content = base64.b64decode(results.pictures[one.picture].partition("base64,")[2])
+        seen = np.asarray(Image.open(io.BytesIO(content)).convert("L"), np.float64) / 255 * one.high
+        assert one.high == pytest.approx(want.max(), rel=1e-6)
+        assert np.abs(seen - want).max() <= one.high / 31
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    assert "20 outputs down, 3 inputs across" in page
+    assert "L2 norm of each 3 × 3 kernel" in page

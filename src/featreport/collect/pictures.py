@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from featreport.collect.maps import Shown
 from featreport.images.pictures import encode
-from featreport.images.sprites import kernel_sprite, sprite_of_maps, strip_of_units
+from featreport.images.sprites import kernel_sprite, matrix_picture, sprite_of_maps, strip_of_units
 from featreport.plan.types import Choice, Showing
-from featreport.results.schema import FeatureMaps, Kernels
+from featreport.results.schema import FeatureMaps, KernelNorms, Kernels
 
 BYTES_PER_PIXEL = 0.5  # of lossless sprites in base64, measured on MobileNetV2 and ResNet-50 over photos
 TILES = (48, 40, 32, 24, 16)
@@ -23,6 +24,7 @@ SECOND_TILE = 32  # of layers that are no rectifiers: they have the most values,
 GAP = 1
 UNIT_COLUMNS = 64
 ENCODERS = 2
+MATRIX = 2  # axes
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Gallery:
 
     maps: list[FeatureMaps] = field(default_factory=list)
     kernels: Kernels | None = None
+    norms: list[KernelNorms] = field(default_factory=list)
     pictures: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -78,6 +81,7 @@ def make_gallery(model: nn.Module, shown: Sequence[Shown], asked: int, budget: i
             gallery.pictures |= drawn.pictures
             gallery.maps.append(_described(one, drawn, how.channels))
     gallery.kernels = _kernels(gallery, model)
+    gallery.norms = list(_norms(gallery, model, how.kernels))
     return gallery
 
 
@@ -197,6 +201,31 @@ def _kernels(gallery: Gallery, model: nn.Module) -> Kernels | None:
                 limit=made.limit,
             )
     return None
+
+
+def _norms(gallery: Gallery, model: nn.Module, globs: Sequence[str]) -> Iterator[KernelNorms]:
+    """Yield the kernels' norms of the convolutions and linear layers that `globs` name, as pictures."""
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        full = f"{name}.weight" if name else "weight"
+        wanted = any(fnmatchcase(full, glob) or fnmatchcase(name, glob) for glob in globs)
+        if not wanted or not isinstance(module, (_ConvNd, nn.Linear)) or not isinstance(weight, Tensor):
+            continue
+        turned = isinstance(module, _ConvTransposeNd)  # [in, out / groups, …]
+        flat = (
+            weight.detach().double().flatten(2)
+            if weight.ndim > MATRIX
+            else weight.detach().double()[:, :, None]
+        )
+        norms = flat.norm(dim=2)
+        picture, size, high = matrix_picture(_host(norms.T if turned else norms))
+        key, uri = encode(picture)
+        gallery.pictures[key] = uri
+        outputs, inputs = norms.T.shape if turned else norms.shape
+        kernel = list(weight.shape[2:])
+        yield KernelNorms(
+            name=full, picture=key, outputs=outputs, inputs=inputs, kernel=kernel, size=size, high=high
+        )
 
 
 def _host(tensor: Tensor) -> NDArray[np.float32]:

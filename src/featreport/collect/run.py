@@ -186,6 +186,7 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
             "unmeasured": list_unmeasured(model, done.taps, done.collector),
             "maps": gallery.maps,
             "kernels": gallery.kernels,
+            "kernel_norms": gallery.norms,
         }
     )
     return Outcome(run, done.pictures | gallery.pictures)

@@ -129,6 +129,20 @@ def kernel_sprite(weight: NDArray[np.floating], gap: int = 1) -> KernelSprite:
     return KernelSprite(sprite, [height, width], columns, limit, shown)
 
 
+def matrix_picture(norms: NDArray[np.floating], largest: int = 256) -> tuple[Pixels, list[int], float]:
+    """Return (picture, [height, width], value of white) of `norms` [outputs, inputs] ≥ 0; black is 0.
+
+    A side longer than `largest` is averaged over areas.
+    """
+    finite = norms[np.isfinite(norms)]
+    size = [min(side, largest) for side in norms.shape]
+    small = np.nan_to_num(norms.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if size != list(norms.shape):
+        small = _average(small, size)
+    high = float(small.max()) if finite.size else 0.0
+    return _to_grey(_to_unit_range(small, 0.0, high), LEVELS), size, high
+
+
 def _to_unit_range(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.float32]:
     """Map low … high to 0 … 1, clipped; NaN and −inf to 0, +inf to 1.
 

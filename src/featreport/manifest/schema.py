@@ -215,6 +215,9 @@ class Report(Section):
     )
     images: v.Count = Field(4, description="Images shown per run: the first ones.")
     show: tuple[v.Text, ...] = Field((), description="Names of the images shown instead, or globs of them.")
+    kernels: tuple[v.Text, ...] = Field(
+        (), description="Globs of weights whose kernels' norms are shown, outputs by inputs, e.g. layer4.*"
+    )
     templates: v.Text | None = Field(
         None, description="A folder of Jinja templates that override the page's own, block by block."
     )

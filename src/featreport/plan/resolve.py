@@ -59,7 +59,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         runs=runs,
         constant=manifest.statistics.constant,
         look=appearance,
-        showing=Showing(manifest.report.maps, manifest.report.select),
+        showing=Showing(manifest.report.maps, manifest.report.select, manifest.report.kernels),
         alpha=manifest.statistics.alpha,
     )
 

@@ -91,6 +91,7 @@ class Showing:
 
     maps: Literal["auto", "all", "none"] = "auto"
     channels: Choice = "first"
+    kernels: tuple[str, ...] = ()  # globs of weights
 
 
 @dataclass(frozen=True)

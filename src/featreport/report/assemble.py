@@ -121,6 +121,7 @@ def _run(
         maps=tuple(figure for figure in maps if figure.rectifier == split),
         other_maps=tuple(figure for figure in maps if figure.rectifier != split),
         kernels=drawings.kernels(run.kernels, shelf),
+        matrices=drawings.matrices(run, shelf),
         groups=groups,
         norms=tensors.norms(run),
         buffers=rows.buffers(run),

@@ -98,7 +98,7 @@ def images(run: Run, anchor: str, shelf: Shelf, listed: dict[str, tuple[str, str
     shown = run.images
     if weights_alone(run):
         return ImageList(anchor, "None: the tensors alone were measured.", (), (), ())
-    first = listed.setdefault(shown.model_dump_json(), (run.id, anchor))
+    first = listed.setdefault(repr(shown), (run.id, anchor))
     if first[1] != anchor and shown.files:
         same = formats.plural(shown.count, "image")
         return ImageList(anchor, f"The same {same} as in", (), (), (), (name(first[0]), f"#{first[1]}"))

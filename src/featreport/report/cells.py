@@ -54,12 +54,12 @@ class TapRow:
     spark: Spark | None
     numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, non-finite, fires on
     measures: tuple[Channels, ...]  # dormant three times, saturated, massive, rare
-    rank: Channels  # one click away: why there is none
+    rank: Cell
 
     @property
     def told(self) -> bool:
         """Whether any of these measures has something to say."""
-        return any(some.cell.value not in {"", "0"} for some in (*self.measures, self.rank))
+        return any(some.cell.value not in {"", "0"} for some in self.measures) or bool(self.rank.value)
 
 
 @dataclass(frozen=True)

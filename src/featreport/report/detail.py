@@ -206,7 +206,7 @@ def _without_pictures(page: Page) -> Page:
     def of_run(run: RunPage) -> RunPage:
         names = tuple(item.name for item in run.images.items)
         images = replace(run.images, items=(), others=(*names, *run.images.others))
-        return replace(run, maps=(), other_maps=(), kernels=None, charts=(), images=images)
+        return replace(run, maps=(), other_maps=(), kernels=None, matrices=(), charts=(), images=images)
 
     return replace(page, runs=tuple(of_run(run) for run in page.runs), comparisons=(), shelf=(), absent=0)
 

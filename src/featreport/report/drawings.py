@@ -5,7 +5,7 @@ from __future__ import annotations
 from featreport.figures.cells import lattice, unit_blocks
 from featreport.report import formats
 from featreport.report.cells import Name
-from featreport.report.drawn import KernelFigure, Label, MapFigure, Placed, Scale
+from featreport.report.drawn import KernelFigure, Label, MapFigure, MatrixFigure, Placed, Scale
 from featreport.report.rows import flagged, name
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Activation, FeatureMaps, ImageFile, Kernels, Run
@@ -16,6 +16,7 @@ SPACE = 8.0
 WIDEST = 96.0  # of a thumbnail
 GRID = 640.0  # the widest grid of units
 LARGEST_CELL = 24.0
+MATRIX, NARROWEST = 256, 12  # of a picture of norms, at most and at least
 KERNEL = 34.0
 LOUDEST = 36.0  # height of the image that fires a channel most
 MARKUP = 1500  # bytes of a figure beside its pictures, about
@@ -212,6 +213,29 @@ def _alt(shown: FeatureMaps, silent: list[int]) -> str:
     what = "Units" if shown.kind == "units" else f"Channels {formats.ranges(shown.channels)}"
     text = f"{what} of {shown.layer}, from {formats.number(shown.low)} (black) to {formats.number(shown.high)} (white)"
     return f"{text}; silent: {formats.ranges(silent)}" if silent else text
+
+
+def matrices(run: Run, shelf: Shelf) -> tuple[MatrixFigure, ...]:
+    """Return the figures of the kernels' norms that the manifest asks for."""
+    figures = []
+    for one in run.kernel_norms:
+        if not shelf.holds(one.picture) or min(one.size) < 1:
+            continue
+        zoom = max(1, min(MATRIX // max(one.size), 8))
+        height, width = (max(side * zoom, NARROWEST) for side in one.size)
+        what = f"L2 norm of each {' × '.join(map(str, one.kernel))} kernel" if one.kernel else "|w|"
+        averaged = " Averaged over areas." if [one.outputs, one.inputs] != one.size else ""
+        sizes = f"{formats.integer(one.outputs)} outputs down, {formats.integer(one.inputs)} inputs across"
+        figures.append(
+            MatrixFigure(
+                title=name(one.name),
+                picture=Placed(0, 0, width, height, shelf.show(one.picture, width, height)),
+                caption=f"{what}: {sizes}.{averaged}",
+                scale=Scale("0", formats.number(one.high)),
+                alt=f"{what} of {one.name}, from 0 (black) to {formats.number(one.high)} (white)",
+            )
+        )
+    return tuple(figures)
 
 
 def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:

@@ -74,6 +74,17 @@ class MapFigure:
 
 
 @dataclass(frozen=True)
+class MatrixFigure:
+    """The norms of a weight's kernels, outputs by inputs."""
+
+    title: Name
+    picture: Placed
+    caption: str
+    scale: Scale
+    alt: str
+
+
+@dataclass(frozen=True)
 class KernelFigure:
     """The first layer's filters."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from featreport.figures.depth import Chart
 from featreport.judge.findings import Level
 from featreport.report.cells import BufferRow, Cell, MeasureTable, Name, NormRow, TapRow, WeightGroup
-from featreport.report.drawn import KernelFigure, MapFigure, Picture, Placed
+from featreport.report.drawn import KernelFigure, MapFigure, MatrixFigure, Picture, Placed
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class RunPage:
     maps: tuple[MapFigure, ...]  # at rectifiers, or everywhere if there are none
     other_maps: tuple[MapFigure, ...]
     kernels: KernelFigure | None
+    matrices: tuple[MatrixFigure, ...]
     groups: tuple[WeightGroup, ...]
     norms: tuple[NormRow, ...]
     buffers: tuple[BufferRow, ...]

@@ -11,6 +11,7 @@ from featreport.report.anchors import Anchors
 from featreport.report.cells import BufferRow, Cell, Channels, MeasureTable, Name, TapRow
 from featreport.results.schema import Activation, Buffer, Run, Weight
 
+LISTED = 64  # channels that a further measure lists
 MOMENTS = ("mean", "std", "min", "max")
 
 
@@ -73,11 +74,7 @@ def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
             _fires(tap),
         ),
         measures=_measures(tap),
-        rank=Channels(
-            Cell("effective_rank", formats.exact(tap.effective_rank), formats.number(tap.effective_rank)),
-            "",
-            tap.effective_rank_reason or "",
-        ),
+        rank=Cell("effective_rank", formats.exact(tap.effective_rank), formats.number(tap.effective_rank)),
     )
 
 
@@ -132,9 +129,10 @@ def _some(metric: str, found: Sequence[int] | None, note: str = "") -> Channels:
     """Return the cell of a list of channels; a dash where there is no answer."""
     if found is None:
         return Channels(Cell(metric, "", formats.NONE), "", "")
-    return Channels(
-        Cell(metric, str(len(found)), formats.integer(len(found))), "", formats.ranges(found), note
-    )
+    listed = formats.ranges(found[:LISTED])
+    if len(found) > LISTED:
+        listed += f" and {formats.integer(len(found) - LISTED)} more, in the CSV file below"
+    return Channels(Cell(metric, str(len(found)), formats.integer(len(found))), "", listed, note)
 
 
 def of(indices: Sequence[int], whole: int) -> str:

@@ -60,6 +60,7 @@ def _keys(run: Run) -> Iterator[str]:
             yield figure.contrast
     if run.kernels is not None:
         yield run.kernels.picture
+    yield from (one.picture for one in run.kernel_norms)
 
 
 def _proportions(source: str) -> tuple[int, int]:

@@ -167,6 +167,18 @@ class Kernels(Frozen):
     limit: Number
 
 
+class KernelNorms(Frozen):
+    """The L2 norm of every kernel of a weight as one grey picture: outputs down, inputs across; white is `high`."""
+
+    name: str
+    picture: str
+    outputs: int
+    inputs: int
+    kernel: list[int]  # [] for a linear layer: |w|
+    size: list[int]  # [height, width] of the picture: larger matrices are averaged over areas
+    high: Number
+
+
 class Faithfulness(Frozen):
     """What was proved of the measuring itself, on the first batch and over the whole run."""
 
@@ -209,6 +221,7 @@ class Run(Frozen):
     unmeasured: list[Unmeasured] = Field(default_factory=list)
     maps: list[FeatureMaps] = Field(default_factory=list)
     kernels: Kernels | None = None
+    kernel_norms: list[KernelNorms] = Field(default_factory=list)  # those asked for
 
 
 class Thresholds(Frozen):
