@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from featreport.judge import Finding, Target, judge
 from featreport.judge.verdict import RunVerdict
@@ -15,6 +15,7 @@ from featreport.report.shelf import Shelf
 from featreport.results import codec
 from featreport.results.schema import Results, Run, weights_alone
 
+OPEN = 3  # runs with findings: a page of ten open runs takes half a second more to load
 _RESERVED = (
     "verdict",
     "runs",
@@ -39,9 +40,9 @@ def assemble(results: Results) -> Page:
     places: dict[Target, str] = {}
     listed: dict[str, tuple[str, str]] = {}
     names = [anchors.take("run", run.id) for run in results.runs]
-    few = len(results.runs) == 1
+    opened = _opened(results, verdict.runs)
     runs = tuple(
-        _run(run, name, line, anchors, shelf, places, listed, few=few)
+        _run(run, name, line, anchors, shelf, places, listed, start_open=run.id in opened)
         for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
     )
     table = tuple(
@@ -74,6 +75,16 @@ def assemble(results: Results) -> Page:
     )
 
 
+def _opened(results: Results, lines: Sequence[RunVerdict]) -> set[str]:
+    """Return the runs whose sections start open: the only one, those that failed, and the worst few with findings."""
+    if len(results.runs) == 1:
+        return {results.runs[0].id}
+    failed = {run.id for run in results.runs if run.status == "failed"}
+    flagged = [line for line in lines if line.level in {"fail", "warn"} and line.run not in failed]
+    flagged.sort(key=lambda line: (line.level != "fail", line.findings[0].rank, -line.findings[0].weight))
+    return failed | {line.run for line in flagged[:OPEN]}
+
+
 def _run(
     run: Run,
     anchor: str,
@@ -83,7 +94,7 @@ def _run(
     places: dict[Target, str],
     listed: dict[str, tuple[str, str]],
     *,
-    few: bool,
+    start_open: bool,
 ) -> RunPage:
     """Return the section of `run`, and note in `places` where its rows stand."""
     taps = rows.taps(run, anchor, anchors)
@@ -109,7 +120,7 @@ def _run(
         status=run.status,
         level=line.level,
         verdict=line.sentence,
-        open=few or line.level in {"fail", "warn"},
+        open=start_open,
         facts=audits.facts(run),
         failure=_failure(run),
         findings=() if run.status == "failed" else tuple(_line(finding, places) for finding in line.findings),
