@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -122,6 +123,7 @@ CONTENT = """() => {
   return {words: parts.join(""), attributes: attributes.join("\\u0001"), files, tags, faults};
 }"""
 Say = Callable[[str], str]
+DOT = "dot"  # the key of a picture that is always there
 KEPT = {"picture", "contrast", "logo", "pictures", "status", "error"}  # pictures, and what a failed run is
 
 
@@ -160,14 +162,16 @@ def made(annotation: Any, place: str, say: Say) -> Any:
     if origin is typing.Annotated:
         return made(inner[0], place, say)
     if origin is list:
-        return [made(inner[0], f"{place}[]", say)]
+        item = made(inner[0], f"{place}[]", say)
+        return [item, item] if inner[0] is int else [item]  # a size is two numbers
     if origin is dict:
         return {say(f"{place} key"): made(inner[1], f"{place} value", say)}
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        fields = kind.model_fields.items()
-        return kind.model_construct(
-            **{key: made(field.annotation, f"{place}.{key}", say) for key, field in fields}
-        )
+        fields = {
+            key: DOT if key in KEPT else made(field.annotation, f"{place}.{key}", say)
+            for key, field in kind.model_fields.items()
+        }
+        return kind.model_construct(**fields)
     return {bool: False, int: 1, float: 0.5}[kind]
 
 
@@ -226,7 +230,7 @@ class Marks:
 
 def hostile(payloads: tuple[str, ...]) -> tuple[Results, list[Marks]]:
     """Return results with two runs for each payload, one of them failed, and a payload in every text."""
-    pictures: dict[str, str] = {}
+    pictures = {DOT: samples.picture(np.zeros((2, 2), np.uint8))[1]}
     runs, marks = [], []
     for number, payload in enumerate(payloads):
         say = Marks(payload, number)

@@ -209,3 +209,24 @@ def test_norms_of_kernels_are_shown_on_request_outputs_by_inputs(tmp_path: Path)
     page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
     assert "20 outputs down, 3 inputs across" in page
     assert "L2 norm of each 3 × 3 kernel" in page
+
+
+def test_maps_are_laid_over_what_the_network_was_given_on_request(tmp_path: Path) -> None:
+    results = build(tmp_path, "{overlay: true, images: 2, channels: 5}")
+    files = results.runs[0].images.files
+    assert [file.input is not None for file in files] == [True, True, False, False, False, False]
+    key = files[1].input
+    assert key is not None
+    content = base64.b64decode(results.pictures[key].partition("base64,")[2])
+    seen = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.float64)
+    given = np.asarray(Image.open(tmp_path / "photo1.png"), np.float64)
+    stretched = 255 * (given - given.min()) / (given.max() - given.min())
+    assert (
+        np.corrcoef(seen.ravel(), stretched.ravel())[0, 1] > 0.5
+    )  # noise, in a lossy picture of half its colours
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    assert page.count("Over the input") == 2  # the convolution's maps and the rectifier's
+    assert page.count(results.pictures[shown(results.runs[0]).picture]) == 1
+    plain = build(tmp_path, "{images: 2, channels: 5}").runs[0]
+    assert plain.activations == results.runs[0].activations
+    assert "Over the input" not in (tmp_path / "out/page.html").read_text(encoding="utf-8")

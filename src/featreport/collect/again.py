@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from featreport.collect.forward import PINNED, batches_of, one_forward
+from featreport.collect.forward import PINNED, batches_of, one_forward, with_inputs
 from featreport.collect.guard import watched
 from featreport.collect.job import Job
 from featreport.collect.maps import Channelwise, Shown, ShownMaps
@@ -85,8 +85,9 @@ def chosen(job: Job, model: nn.Module, shown: list[Shown], files: list[ImageFile
             inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
             with taps.one_pass():
                 one_forward(model, inputs)
-            pictures |= batch.pictures
-            for file in batch.files:
+            shown_files, more = with_inputs(job, batch, len(batch.files))
+            pictures |= batch.pictures | more
+            for file in shown_files:
                 files[rows[file.name]] = file
     parts = [part for one in found.values() for part in one.maps.parts]
     host = iter(to_host(parts))

@@ -21,7 +21,8 @@ from featreport.collect.job import Job
 from featreport.collect.probe import auto_batch
 from featreport.collect.taps import Tap, Taps
 from featreport.errors import ForwardError, ImagesError, RunError, StatisticsError
-from featreport.images.batches import ImageBatches
+from featreport.images.batches import Batch, ImageBatches
+from featreport.images.pictures import encode_input
 from featreport.plan.types import ImageRef
 from featreport.results.schema import Faithfulness, ImageFile, Images
 
@@ -109,8 +110,9 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
                 proof.compare(output)
             del output
             count += len(batch.indices)
-            files += batch.files
-            pictures |= batch.pictures
+            shown, more = with_inputs(job, batch, plan.shown_images - count + len(batch.indices))
+            files += shown
+            pictures |= batch.pictures | more
             job.images_done(count + len(batches.failed), len(run.images))
     if not count:
         raise _no_image(batches)
@@ -123,6 +125,21 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
         faithfulness = proof.value(forward)
     images = Images(count=count, failed=list(batches.failed), files=files)
     return Pass(collector, taps, images, pictures, size, faithfulness)
+
+
+def with_inputs(job: Job, batch: Batch, wanted: int) -> tuple[list[ImageFile], dict[str, str]]:
+    """Return the files of a batch and, where maps are laid over it, pictures of what the network was given.
+
+    Of the first `wanted` images of the batch.
+    """
+    if not job.plan.showing.overlay:
+        return batch.files, {}
+    files, pictures = list(batch.files), {}
+    for place in range(max(0, min(len(files), wanted))):
+        key, uri = encode_input(batch.tensor[place].float().numpy())
+        pictures[key] = uri
+        files[place] = files[place].model_copy(update={"input": key})
+    return files, pictures
 
 
 def _no_image(batches: ImageBatches) -> ImagesError:

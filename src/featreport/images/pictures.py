@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from featreport.images.sprites import (
@@ -24,6 +25,7 @@ __all__ = [
     "MapSprite",
     "Pixels",
     "encode",
+    "encode_input",
     "encode_photo",
     "kernel_sprite",
     "sprite_of_maps",
@@ -33,6 +35,7 @@ __all__ = [
 
 WEBP_LARGEST = 16383  # pixels along one side; the format's own limit
 SMALL = 4096  # pixels
+COLOURS = (1, 3)  # channels of a picture that is shown as it is
 PALETTE_LARGEST = 16  # greys that fit in 4 bits
 
 
@@ -56,6 +59,23 @@ def encode_photo(image: Image.Image, height: int = 72, max_width: int = 144) -> 
     """Return (key, data: URI) of a thumbnail of a photo, lossy WebP of quality 80."""
     small = Image.fromarray(thumbnail(image, height, max_width))
     return _name("webp", _save(small, "WEBP", quality=80, method=6))
+
+
+def encode_input(values: NDArray[np.floating], side: int = 224) -> tuple[str, str]:
+    """Return (key, data: URI) of what a network was given, `values` [channels, h, w], from its least to its greatest.
+
+    Three channels are colours; of any other number the mean is shown in grey. Lossy WebP of quality 70.
+    """
+    planes = values if values.shape[0] in COLOURS else values.mean(0, keepdims=True)
+    finite = np.nan_to_num(planes.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(finite.min()), float(finite.max())
+    unit = (finite - low) / (high - low) if high > low else np.zeros_like(finite)
+    pixels = np.rint(255 * unit).astype(np.uint8)
+    image = Image.fromarray(
+        pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    )
+    image.thumbnail((side, side))
+    return _name("webp", _save(image, "WEBP", quality=70, method=6))
 
 
 def thumbnail(image: Image.Image, height: int = 72, max_width: int = 144) -> Pixels:

@@ -215,6 +215,7 @@ class Report(Section):
     )
     images: v.Count = Field(4, description="Images shown per run: the first ones.")
     show: tuple[v.Text, ...] = Field((), description="Names of the images shown instead, or globs of them.")
+    overlay: v.YesNo = Field(False, description="Also lay each map over what the network was given.")
     kernels: tuple[v.Text, ...] = Field(
         (), description="Globs of weights whose kernels' norms are shown, outputs by inputs, e.g. layer4.*"
     )

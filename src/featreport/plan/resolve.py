@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from featreport.errors import ManifestError, Problem
-from featreport.manifest import ImagesEntry, Manifest, Model
+from featreport.manifest import ImagesEntry, Manifest, Model, Report
 from featreport.manifest.scalars import did_you_mean, quote
 from featreport.plan import files
 from featreport.plan.checkpoints import Named, checkpoints_of, distinct
@@ -59,9 +59,13 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         runs=runs,
         constant=manifest.statistics.constant,
         look=appearance,
-        showing=Showing(manifest.report.maps, manifest.report.select, manifest.report.kernels),
+        showing=_showing(manifest.report),
         alpha=manifest.statistics.alpha,
     )
+
+
+def _showing(report: Report) -> Showing:
+    return Showing(report.maps, report.select, report.kernels, report.overlay)
 
 
 def _is_named(ref: ImageRef, glob: str) -> bool:

@@ -92,6 +92,7 @@ class Showing:
     maps: Literal["auto", "all", "none"] = "auto"
     channels: Choice = "first"
     kernels: tuple[str, ...] = ()  # globs of weights
+    overlay: bool = False  # whether maps are also laid over the network's input
 
 
 @dataclass(frozen=True)

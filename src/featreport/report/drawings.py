@@ -5,7 +5,7 @@ from __future__ import annotations
 from featreport.figures.cells import lattice, unit_blocks
 from featreport.report import formats
 from featreport.report.cells import Name
-from featreport.report.drawn import KernelFigure, Label, MapFigure, MatrixFigure, Placed, Scale
+from featreport.report.drawn import KernelFigure, Label, MapFigure, MatrixFigure, Overlay, Placed, Scale
 from featreport.report.rows import flagged, name
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Activation, FeatureMaps, ImageFile, Kernels, Run
@@ -18,6 +18,7 @@ GRID = 640.0  # the widest grid of units
 LARGEST_CELL = 24.0
 MATRIX, NARROWEST = 256, 12  # of a picture of norms, at most and at least
 KERNEL = 34.0
+INPUT = 112.0  # height of a map over the network's input
 LOUDEST = 36.0  # height of the image that fires a channel most
 MARKUP = 1500  # bytes of a figure beside its pictures, about
 _RULES = {
@@ -86,6 +87,37 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         pictures=_pictures(shown),
         weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
         loudest=loudest,
+        overlay=_overlay(run, shown, shelf, (across, down)),
+    )
+
+
+def _overlay(run: Run, shown: FeatureMaps, shelf: Shelf, size: tuple[float, float]) -> Overlay | None:
+    """Lay the maps of the first image shown over what the network was given for it, if that was kept."""
+    file = run.images.files[shown.images[0]] if shown.images[0] < len(run.images.files) else None
+    sprite = shelf.show(shown.picture, *size)
+    if file is None or file.input is None or sprite is None or sprite.source is not None:
+        return None
+    high, wide = shown.tile
+    width = round(INPUT * min(2.0, wide / high), 1)
+    under = shelf.show(file.input, width, INPUT)
+    scale = TILE / high  # of the sprite as it stands on the page
+    tiles = tuple(
+        (
+            round(place * (width + SPACE), 1),
+            f"{place * (wide + shown.gap) * scale:.2f} 0 {wide * scale:.2f} {high * scale:.2f}",
+            Placed(0, 0, width, INPUT, under),
+        )
+        for place in range(len(shown.channels))
+    )
+    text = f"{file.name}, as the network was given it, under each of these maps in its own contrast."
+    return Overlay(
+        width=round(len(tiles) * (width + SPACE) - SPACE, 1),
+        height=INPUT,
+        side=(width, INPUT),
+        sprite=sprite,
+        tiles=tiles,
+        caption=text,
+        alt=f"Channels {formats.ranges(shown.channels)} of {shown.layer} over {file.name}",
     )
 
 

@@ -48,6 +48,19 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """Maps of one image laid over what the network was given for it, each in its own contrast."""
+
+    width: float
+    height: float
+    side: tuple[float, float]  # width and height of one
+    sprite: Picture
+    tiles: tuple[tuple[float, str, Placed], ...]  # x, the part of the sprite as a viewBox, the input under it
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
 class MapFigure:
     """The feature maps of one tap: thumbnails, the sprite, what is dead, and what to see."""
 
@@ -70,6 +83,7 @@ class MapFigure:
     flagged: bool  # a finding is about this tap
     pictures: tuple[str, ...]  # keys of all but the thumbnails
     weight: int  # about how many bytes of the page it takes
+    overlay: Overlay | None = None
     loudest: tuple[Placed, ...] = ()  # the image that fires each channel most
 
 

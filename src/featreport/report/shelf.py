@@ -21,6 +21,9 @@ class Shelf:
         uses = Counter(key for run in results.runs for key in _keys(run) if key in results.pictures)
         self._anchors = {key: anchors.take("picture", key) for key in results.pictures}
         self._in_place = {key for key, count in uses.items() if count == 1}
+        inputs = {file.input for run in results.runs for file in run.images.files if file.input}
+        if inputs:  # maps are laid over them: each picture is shown in several places
+            self._in_place -= {figure.picture for run in results.runs for figure in run.maps} | inputs
         self._in_place |= {results.page.logo or ""}  # in the page's head
         self._in_place -= {file.picture for run in results.runs for file in run.images.files if file.picture}
 
