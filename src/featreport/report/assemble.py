@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from featreport.judge import Finding, Target, judge
 from featreport.judge.verdict import RunVerdict
-from featreport.report import audits, charts, data, drawings, overview, rows, tensors
+from featreport.report import audits, charts, data, drawings, filters, overview, rows, tensors
 from featreport.report.anchors import Anchors
 from featreport.report.detail import script_safe
 from featreport.report.order import order
@@ -131,8 +131,8 @@ def _run(
         measures=rows.measures(taps),
         maps=tuple(figure for figure in maps if figure.rectifier == split),
         other_maps=tuple(figure for figure in maps if figure.rectifier != split),
-        kernels=drawings.kernels(run.kernels, shelf),
-        matrices=drawings.matrices(run, shelf),
+        kernels=filters.kernels(run.kernels, shelf),
+        matrices=filters.matrices(run, shelf),
         groups=groups,
         norms=tensors.norms(run),
         buffers=rows.buffers(run),

@@ -1,14 +1,15 @@
-"""Feature maps and kernels: where each tile, thumbnail, index and hatching stands."""
+"""Feature maps: where each tile, thumbnail, index and hatching stands."""
 
 from __future__ import annotations
 
 from featreport.figures.cells import lattice, unit_blocks
 from featreport.report import formats
 from featreport.report.cells import Name
-from featreport.report.drawn import KernelFigure, Label, MapFigure, MatrixFigure, Overlay, Placed, Scale
+from featreport.report.drawn import Label, MapFigure, Placed, Scale
+from featreport.report.overlay import overlay
 from featreport.report.rows import flagged, name
 from featreport.report.shelf import Shelf
-from featreport.results.schema import Activation, FeatureMaps, ImageFile, Kernels, Run
+from featreport.results.schema import Activation, FeatureMaps, ImageFile, Run
 
 TILE = 56.0  # height of a map on the page, in CSS pixels
 HEAD = 16.0  # room for the channel indices
@@ -16,9 +17,6 @@ SPACE = 8.0
 WIDEST = 96.0  # of a thumbnail
 GRID = 640.0  # the widest grid of units
 LARGEST_CELL = 24.0
-MATRIX, NARROWEST = 256, 12  # of a picture of norms, at most and at least
-KERNEL = 34.0
-INPUT = 112.0  # height of a map over the network's input
 LOUDEST = 36.0  # height of the image that fires a channel most
 MARKUP = 1500  # bytes of a figure beside its pictures, about
 _RULES = {
@@ -87,37 +85,7 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         pictures=_pictures(shown),
         weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
         loudest=loudest,
-        overlay=_overlay(run, shown, shelf, (across, down)),
-    )
-
-
-def _overlay(run: Run, shown: FeatureMaps, shelf: Shelf, size: tuple[float, float]) -> Overlay | None:
-    """Lay the maps of the first image shown over what the network was given for it, if that was kept."""
-    file = run.images.files[shown.images[0]] if shown.images[0] < len(run.images.files) else None
-    sprite = shelf.show(shown.picture, *size)
-    if file is None or file.input is None or sprite is None or sprite.source is not None:
-        return None
-    high, wide = shown.tile
-    width = round(INPUT * min(2.0, wide / high), 1)
-    under = shelf.show(file.input, width, INPUT)
-    scale = TILE / high  # of the sprite as it stands on the page
-    tiles = tuple(
-        (
-            round(place * (width + SPACE), 1),
-            f"{place * (wide + shown.gap) * scale:.2f} 0 {wide * scale:.2f} {high * scale:.2f}",
-            Placed(0, 0, width, INPUT, under),
-        )
-        for place in range(len(shown.channels))
-    )
-    text = f"{file.name}, as the network was given it, under each of these maps in its own contrast."
-    return Overlay(
-        width=round(len(tiles) * (width + SPACE) - SPACE, 1),
-        height=INPUT,
-        side=(width, INPUT),
-        sprite=sprite,
-        tiles=tiles,
-        caption=text,
-        alt=f"Channels {formats.ranges(shown.channels)} of {shown.layer} over {file.name}",
+        overlay=overlay(run, shown, shelf, (across, down), TILE),
     )
 
 
@@ -245,49 +213,3 @@ def _alt(shown: FeatureMaps, silent: list[int]) -> str:
     what = "Units" if shown.kind == "units" else f"Channels {formats.ranges(shown.channels)}"
     text = f"{what} of {shown.layer}, from {formats.number(shown.low)} (black) to {formats.number(shown.high)} (white)"
     return f"{text}; silent: {formats.ranges(silent)}" if silent else text
-
-
-def matrices(run: Run, shelf: Shelf) -> tuple[MatrixFigure, ...]:
-    """Return the figures of the kernels' norms that the manifest asks for."""
-    figures = []
-    for one in run.kernel_norms:
-        if not shelf.holds(one.picture) or min(one.size) < 1:
-            continue
-        zoom = max(1, min(MATRIX // max(one.size), 8))
-        height, width = (max(side * zoom, NARROWEST) for side in one.size)
-        what = f"L2 norm of each {' × '.join(map(str, one.kernel))} kernel" if one.kernel else "|w|"
-        averaged = " Averaged over areas." if [one.outputs, one.inputs] != one.size else ""
-        sizes = f"{formats.integer(one.outputs)} outputs down, {formats.integer(one.inputs)} inputs across"
-        figures.append(
-            MatrixFigure(
-                title=name(one.name),
-                picture=Placed(0, 0, width, height, shelf.show(one.picture, width, height)),
-                caption=f"{what}: {sizes}.{averaged}",
-                scale=Scale("0", formats.number(one.high)),
-                alt=f"{what} of {one.name}, from 0 (black) to {formats.number(one.high)} (white)",
-            )
-        )
-    return tuple(figures)
-
-
-def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:
-    """Return the figure of the first layer's filters."""
-    if shown is None or min(*shown.tile, shown.columns, shown.shown) < 1:
-        return None
-    scale = max(1.0, KERNEL // shown.tile[0])
-    tile, gap = (shown.tile[0] * scale, shown.tile[1] * scale), shown.gap * scale
-    rows = -(-shown.shown // shown.columns)
-    width = shown.columns * tile[1] + (shown.columns - 1) * gap
-    height = rows * tile[0] + (rows - 1) * gap
-    low, high = formats.number(-shown.limit), formats.number(shown.limit)
-    caption = (
-        f"{formats.part(shown.shown, shown.total)} filters of {shown.name}, numbered row by row from 0. Mid grey is "
-        f"weight 0; structure such as edges and colours is learned, even noise is not."
-    )
-    return KernelFigure(
-        sprite=Placed(0, 0, width, height, shelf.show(shown.picture, width, height)),
-        gaps=lattice(rows, shown.columns, tile, gap),
-        caption=caption,
-        scale=Scale(low, high),
-        alt=f"{shown.shown} filters of {shown.name}, from {low} to {high}",
-    )
