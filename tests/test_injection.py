@@ -124,7 +124,8 @@ CONTENT = """() => {
 }"""
 Say = Callable[[str], str]
 DOT = "dot"  # the key of a picture that is always there
-KEPT = {"picture", "contrast", "logo", "pictures", "status", "error"}  # pictures, and what a failed run is
+PICTURES = {"picture", "contrast", "input", "logo", "pictures"}  # embedded pictures and their keys
+KEPT = PICTURES | {"status", "error"}  # and what makes a run a failed one
 
 
 def is_text(annotation: Any) -> bool:
@@ -168,7 +169,7 @@ def made(annotation: Any, place: str, say: Say) -> Any:
         return {say(f"{place} key"): made(inner[1], f"{place} value", say)}
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         fields = {
-            key: DOT if key in KEPT else made(field.annotation, f"{place}.{key}", say)
+            key: DOT if key in PICTURES else made(field.annotation, f"{place}.{key}", say)
             for key, field in kind.model_fields.items()
         }
         return kind.model_construct(**fields)
