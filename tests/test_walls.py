@@ -23,7 +23,7 @@ MAY = {
     "images": set(),
     "statistics": set(),
     "collect": {"statistics", "sources", "checkpoints", "images"},
-    "executors": {"collect"},
+    "executors": {"collect", "plan.fingerprint", "results.entries"},
     "results": set(),
     "judge": {"report.formats"},
     "figures": {"report.formats"},

@@ -56,6 +56,15 @@ OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="GLOB", help="Only runs whose id matches.", show_default=False)
 ]
 
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Where finished runs are kept; .featreport beside the manifest if not given.",
+        show_default=False,
+    ),
+]
 NoCodeOption = Annotated[
     bool, typer.Option("--no-code", help="Refuse python: sources and transforms; nothing is run.")
 ]
@@ -67,9 +76,10 @@ def build(
     output: OutputOption = None,
     device: DeviceOption = None,
     only: OnlyOption = None,
-    no_cache: Annotated[  # noqa: ARG001 - part of the contract; runs are not cached yet
-        bool, typer.Option("--no-cache", help="Measure everything anew (as every build still does).")
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Measure every run anew, also those that an earlier build did.")
     ] = False,
+    store: StoreOption = None,
     fail_on: Annotated[
         str, typer.Option("--fail-on", metavar="error|warn", help="Which findings make the exit code 1.")
     ] = "error",
@@ -80,9 +90,9 @@ def build(
 
     if fail_on not in {"error", "warn"}:
         raise ManifestError(f"--fail-on: expected error or warn, got {fail_on!r}; nothing was run.")
-    plan = pipeline.make_plan(config, output=output, device=device, only=only, code=not no_code)
+    plan = pipeline.make_plan(config, output=output, device=device, only=only, code=not no_code, store=store)
     with progress_on(sys.stderr) as progress:
-        built = pipeline.run_plan(plan, progress)
+        built = pipeline.run_plan(plan, progress, fresh=no_cache)
     typer.echo(built.report)
     typer.echo(pipeline.verdict(built.results))
     raise typer.Exit(pipeline.exit_code(built.results, "warn" if fail_on == "warn" else "error"))
@@ -169,6 +179,15 @@ def export(
     max_figures: Annotated[
         int, typer.Option("--max-figures", min=0, help="Most figures of each run; 0 writes all.")
     ] = 60,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes that draw; by default a core each, at most 8.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write the paper kit: vector figures, LaTeX and CSV tables, methods text, BibTeX; no torch."""
     from featreport import paper
@@ -177,10 +196,49 @@ def export(
         report,
         folder,
         max_figures=max_figures,
+        workers=workers or paper.usual_workers(),
         progress=lambda line: print(f"  ✓ {line}", file=sys.stderr, flush=True),
     )
     typer.echo(done.folder)
     typer.echo(done.verdict)
+
+
+store_app = typer.Typer(
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Finished runs that builds keep: look after them.",
+)
+app.add_typer(store_app, name="store")
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The store.")]
+
+
+@store_app.command()
+def verify(folder: FolderArgument = Path(".featreport")) -> None:
+    """Read every entry; set aside those that are damaged."""
+    whole, bad = pipeline.store_at(folder).verify()
+    typer.echo(f"{folder}: {whole} whole, {bad} damaged and set aside")
+    raise typer.Exit(1 if bad else 0)
+
+
+@store_app.command("gc")
+def clear(
+    folder: FolderArgument = Path(".featreport"),
+    keep: Annotated[
+        str, typer.Option("--keep", metavar="TIME", help="Entries used within this time stay, e.g. 30d, 12h.")
+    ] = "30d",
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            "--max-size",
+            metavar="SIZE",
+            help="Largest size of all entries, e.g. 2GB: the longest unused go first.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Remove entries that were not used for long, and what killed builds left behind."""
+    count, size = pipeline.clear_store(folder, keep, max_size)
+    typer.echo(f"{folder}: {count} entries removed, {size:,} bytes")
 
 
 def main() -> NoReturn:

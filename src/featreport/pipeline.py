@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
+import re
 import shlex
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
@@ -15,10 +18,15 @@ from typing import Literal
 
 from featreport import manifest
 from featreport.errors import ManifestError, OutputError, TooLargeError
-from featreport.executors.serial import Progress, Silent, execute
+from featreport.executors.serial import Outcome, Progress, Silent, execute, keys
 from featreport.plan import resolve
+from featreport.plan.fingerprint import canonical, made_by
+from featreport.plan.look import plugins
 from featreport.plan.types import Plan
 from featreport.results import codec
+from featreport.results.entries import Entry, Made, Store
+from featreport.results.lock import held
+from featreport.results.outputs import is_as_built, note
 from featreport.results.schema import PageOptions, Provenance, Results, Run, Thresholds
 from featreport.results.store import check_writable, write_atomically
 
@@ -41,6 +49,7 @@ def make_plan(
     device: str | None = None,
     only: str | None = None,
     code: bool = True,
+    store: str | Path | None = None,
 ) -> Plan:
     """Return what a build of `config` would do; nothing is run, torch is not imported.
 
@@ -50,6 +59,7 @@ def make_plan(
         device: device instead of the manifest's.
         only: glob over run ids; the others are left out.
         code: whether the manifest may name Python code of its own (`python:`); False refuses it.
+        store: folder of finished runs instead of `.featreport` beside the manifest.
 
     Raises:
         ManifestError: with every problem found.
@@ -65,6 +75,8 @@ def make_plan(
                 f"--output: expected a path that ends in .html, got {str(output)!r}; nothing was run."
             )
         plan = replace(plan, output=path)
+    if store is not None:
+        plan = replace(plan, store=Path(store).absolute())
     if device is not None:
         if device.split(":")[0] not in {"auto", "cpu", "cuda", "mps", "xpu"} or not _index(device):
             raise ManifestError(
@@ -93,43 +105,85 @@ def build(
     only: str | None = None,
     code: bool = True,
     progress: Progress | None = None,
+    store: str | Path | None = None,
+    fresh: bool = False,
 ) -> Results:
     """Run the manifest `config`, write its report and results, and return the results as typed values.
 
-    A run that fails is an outcome with `status` "failed", not an exception. Arguments as for `make_plan`.
+    A run that fails is an outcome with `status` "failed", not an exception. Arguments as for `make_plan`; `fresh`
+    measures every run anew.
 
     Raises:
         ManifestError: the manifest or an argument is wrong; nothing was run.
         OutputError: the report could not be written.
     """
-    return run_plan(make_plan(config, output=output, device=device, only=only, code=code), progress).results
+    plan = make_plan(config, output=output, device=device, only=only, code=code, store=store)
+    return run_plan(plan, progress, fresh=fresh).results
 
 
-def run_plan(plan: Plan, progress: Progress | None = None) -> Built:
-    """Carry out a plan and write the report and the results beside it."""
-    from featreport.collect.device import choose_device
+def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = False) -> Built:
+    """Carry out a plan and write the report and the results beside it.
 
-    choose_device(plan.device)  # raises where it is not on this machine: before a folder is made
-    check_writable(plan.output)
-    check_writable(plan.results)
+    Runs that the plan's store holds are not measured again, unless `fresh`; where nothing at all changed since the
+    last build, nothing is written either.
+
+    Raises:
+        BusyError: another build is writing this report.
+        OutputError: the report could not be written.
+    """
+    listener = progress or Silent()
+    store = None if plan.store is None else Store(plan.store, listener.mention)
+    known = keys(plan) if store is not None else ()
+    state = _state(plan, known)
+    if store is not None and not fresh and is_as_built(store.folder, plan.output, state):
+        listener.mention("Nothing changed since the last build.")
+        return Built(codec.load(plan.results), plan.output)
+    if plan.device not in {"auto", "cpu"}:
+        from featreport.collect.device import choose_device
+
+        choose_device(plan.device)  # raises where it is not on this machine: before a folder is made
     _check_templates(plan.look.templates)
-    runs: list[Run] = []
-    logo, pictures = _logo(plan)
-    for run, shown in execute(plan, progress or Silent()):
-        runs.append(run)
-        pictures |= shown
-    results = gather(plan, runs, pictures, logo)
-    write(results, plan.output, plan.look.templates)
+    with held(plan.output):
+        check_writable(plan.output)
+        check_writable(plan.results)
+        logo, pictures = _logo(plan)
+        done: list[Outcome] = []
+        for outcome in execute(plan, listener, store, () if fresh else known):
+            if store is not None and outcome.run.status == "ok" and not outcome.kept:
+                store.write(
+                    known[len(done)], Entry(run=outcome.run, pictures=outcome.pictures, made=outcome.made)
+                )
+            done.append(outcome)
+            pictures |= outcome.pictures
+        results = gather(plan, [outcome.run for outcome in done], pictures, done[0].made, logo)
+        write(results, plan.output, plan.look.templates)
+        if store is not None and all(outcome.run.status == "ok" for outcome in done):
+            note(store.folder, plan.output, state)
     return Built(results, plan.output)
 
 
-def gather(plan: Plan, runs: list[Run], pictures: dict[str, str], logo: str | None = None) -> Results:
-    """Put the runs' outcomes together with what made them."""
-    from featreport.collect.device import choose_device, describe
-    from featreport.collect.summary import definitions
-    from featreport.statistics import Settings, engine
+def _state(plan: Plan, known: Sequence[str]) -> str:
+    """Return a digest of all that a report is made of: its runs, and how its page is made."""
+    look = plan.look
+    folder = sorted(look.templates.iterdir()) if look.templates is not None else []
+    files = [path for path in (*folder, look.logo) if path is not None and path.is_file()]
+    told = {
+        "runs": known,
+        "made by": made_by(),
+        "title": plan.title,
+        "manifest": [plan.manifest_name, plan.manifest_text],
+        "page": [plan.max_bytes, look.templates_text, list(look.sections)],
+        "files": [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files],
+        "plug-ins": plugins(look.sections),
+    }
+    return hashlib.sha256(canonical(told).encode()).hexdigest()
 
-    device, look = choose_device(plan.device), plan.look
+
+def gather(
+    plan: Plan, runs: list[Run], pictures: dict[str, str], made: Made, logo: str | None = None
+) -> Results:
+    """Put the runs' outcomes together with what made them."""
+    look = plan.look
     code = {run.source.text for run in plan.runs if run.source.kind.startswith("python-")}
     code |= {run.transform.text for run in plan.runs if run.transform.kind == "python"}
     timm = ("timm",) if any(run.source.kind == "timm" for run in plan.runs) else ()
@@ -138,8 +192,8 @@ def gather(plan: Plan, runs: list[Run], pictures: dict[str, str], logo: str | No
         provenance=Provenance(
             versions={"python": platform.python_version()}
             | {name: _version(name) for name in (*PACKAGES, *timm)}
-            | {"reduction": engine(device)},
-            device=describe(device),
+            | {"reduction": made.engine},
+            device=made.device,
             precision=plan.precision,
             manifest_name=plan.manifest_name,
             manifest_sha256=hashlib.sha256(plan.manifest_text.encode("utf-8")).hexdigest(),
@@ -149,7 +203,7 @@ def gather(plan: Plan, runs: list[Run], pictures: dict[str, str], logo: str | No
         thresholds=Thresholds(dead=plan.dead, near_zero=plan.near_zero, constant=plan.constant),
         max_bytes=plan.max_bytes,
         page=PageOptions(templates=look.templates_text, logo=logo, sections=list(look.sections)),
-        definitions=definitions(Settings(plan.dead, plan.near_zero, plan.constant, alpha=plan.alpha)),
+        definitions=made.definitions,
         runs=runs,
         pictures=pictures,
     )
@@ -305,3 +359,38 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed as a package"
+
+
+def store_at(folder: Path) -> Store:
+    """Return the store in a folder; what is wrong in it is said on standard error.
+
+    Raises:
+        ManifestError: there is none.
+    """
+    if not folder.is_dir():
+        raise ManifestError(
+            f"{folder}: no such folder; a build keeps its runs in .featreport beside its manifest"
+        )
+    return Store(folder, lambda line: print(line, file=sys.stderr))
+
+
+def clear_store(folder: Path, keep: str, max_size: str | None) -> tuple[int, int]:
+    """Remove what a store need not keep; return how many entries went, and their bytes.
+
+    Args:
+        folder: the store.
+        keep: entries used within this time stay: a number with d, h, m or s, such as 30d.
+        max_size: the largest size of all entries, such as 2GB; None: any.
+
+    Raises:
+        ManifestError: there is no such folder, `keep` is no time or `max_size` no size.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([dhms])", keep.strip())
+    if found is None:
+        raise ManifestError(f"--keep: expected a time such as 30d, 12h or 90m, got {keep!r}")
+    seconds = float(found[1]) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[found[2]]
+    try:
+        most = None if max_size is None else manifest.bytes_of(max_size)
+    except ValueError as error:
+        raise ManifestError(f"--max-size: {error}") from None
+    return store_at(folder).collect(seconds, most)

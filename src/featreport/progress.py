@@ -84,6 +84,14 @@ class Lines:
             left = (now - self._began) / done * (of - done)
             self._say(f"    {done} of {of} images, about {left:.0f} s left in this run")
 
+    def mention(self, line: str) -> None:
+        """Say it."""
+        self._say(f"  {line}")
+
+    def run_kept(self, run: Run, number: int, of: int) -> None:
+        """Say that it is as it was."""
+        self._say(f"[{number}/{of}] {run.id}: unchanged")
+
     def run_finished(self, run: Run) -> None:
         """Say what came of it."""
         self._say(outcome_line(run, time.monotonic() - self._began))
@@ -105,6 +113,15 @@ class Bars:
     def images_done(self, done: int, of: int) -> None:
         """Move the bar."""
         self._bars.update(self._task, completed=done, total=of)
+
+    def mention(self, line: str) -> None:
+        """Print it above the bar."""
+        self._bars.console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+    def run_kept(self, run: Run, number: int, of: int) -> None:
+        """Print above the bar that it is as it was."""
+        line = f"  = {run.id}: unchanged ({number} of {of})"
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def run_finished(self, run: Run) -> None:
         """Print the outcome above the bar."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from featreport.plan.types import Plan
+from featreport.plan.fingerprint import Hasher, key_of
+from featreport.plan.types import Plan, RunPlan
+from featreport.results.entries import Made, Store
 from featreport.results.schema import Run
 
 PICTURES = (600_000, 1_500_000)  # bytes of a run at least and at most: the page shows of them what fits
@@ -23,6 +26,12 @@ class Progress(Protocol):
     def run_finished(self, run: Run) -> None:
         """The current run has its outcome."""
 
+    def run_kept(self, run: Run, number: int, of: int) -> None:
+        """Run `number` is as an earlier build left it."""
+
+    def mention(self, line: str) -> None:
+        """Something happened that is in no report."""
+
 
 class Silent:
     """Nobody wants to know."""
@@ -36,18 +45,80 @@ class Silent:
     def run_finished(self, run: Run) -> None:
         """Do nothing."""
 
+    def run_kept(self, run: Run, number: int, of: int) -> None:
+        """Do nothing."""
 
-def execute(plan: Plan, progress: Progress) -> Iterator[tuple[Run, dict[str, str]]]:
-    """Yield each run's outcome and its pictures, in the order of the plan."""
-    from featreport.collect.device import choose_device
-    from featreport.collect.run import execute_run
-    from featreport.collect.session import Session
+    def mention(self, line: str) -> None:
+        """Do nothing."""
 
-    device = choose_device(plan.device)
-    budget = min(max(plan.max_bytes // max(1, len(plan.runs)), PICTURES[0]), PICTURES[1])
-    session = Session(plan.runs)
-    for number, run in enumerate(plan.runs, start=1):
-        progress.run_started(run.id, number, len(plan.runs))
-        outcome = execute_run(plan, run, device, budget, progress.images_done, session)
-        progress.run_finished(outcome.run)
-        yield outcome.run, outcome.pictures
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run, what it shows, and what made its numbers."""
+
+    run: Run
+    pictures: dict[str, str]
+    made: Made
+    kept: bool = False  # as an earlier build left it
+
+
+def keys(plan: Plan) -> tuple[str, ...]:
+    """Return the key of every run: what its entry in the store stands under."""
+    hasher = Hasher()
+    return tuple(key_of(plan, run, _budget(plan), hasher) for run in plan.runs)
+
+
+def execute(
+    plan: Plan, progress: Progress, store: Store | None = None, known: Sequence[str] = ()
+) -> Iterator[Outcome]:
+    """Yield each run's outcome, in the order of the plan; what the store holds is not measured again.
+
+    Args:
+        plan: the plan.
+        progress: who listens.
+        store: where finished runs are kept; None keeps none.
+        known: the keys of the runs whose entries may be taken from it, "" for one that is to be measured anew.
+    """
+    kept = [store.read(key) if store is not None and key else None for key in known or [""] * len(plan.runs)]
+    wanted = tuple(run for run, entry in zip(plan.runs, kept, strict=True) if entry is None)
+    bench = _Bench(plan, wanted) if wanted else None
+    for number, (run, entry) in enumerate(zip(plan.runs, kept, strict=True), start=1):
+        if entry is not None:
+            progress.run_kept(entry.run, number, len(plan.runs))
+            yield Outcome(entry.run, entry.pictures, entry.made, kept=True)
+        elif bench is not None:
+            progress.run_started(run.id, number, len(plan.runs))
+            outcome = bench.measure(run, progress)
+            progress.run_finished(outcome.run)
+            yield outcome
+
+
+class _Bench:
+    """What measures runs: the device, the networks that are built already."""
+
+    def __init__(self, plan: Plan, runs: tuple[RunPlan, ...]) -> None:
+        from featreport.collect.device import choose_device, describe
+        from featreport.collect.session import Session
+        from featreport.collect.summary import definitions
+        from featreport.statistics import Settings, engine
+
+        self._plan = plan
+        self._device = choose_device(plan.device)
+        self._session = Session(runs)
+        settings = Settings(plan.dead, plan.near_zero, plan.constant, alpha=plan.alpha)
+        self._made = Made(
+            device=describe(self._device), engine=engine(self._device), definitions=definitions(settings)
+        )
+
+    def measure(self, run: RunPlan, progress: Progress) -> Outcome:
+        """Run it from start to finish."""
+        from featreport.collect.run import execute_run
+
+        plan, listen = self._plan, progress.images_done
+        found = execute_run(plan, run, self._device, _budget(plan), listen, self._session)
+        return Outcome(found.run, found.pictures, self._made)
+
+
+def _budget(plan: Plan) -> int:
+    """Return how many bytes of pictures each run may bring."""
+    return min(max(plan.max_bytes // max(1, len(plan.runs)), PICTURES[0]), PICTURES[1])

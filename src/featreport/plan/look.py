@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -75,6 +75,13 @@ def section(name: str, before: tuple[str, ...]) -> str:
 def plugin_names() -> list[str]:
     """Return the names of the sections that installed distributions offer."""
     return sorted({entry.name for entry in entry_points(group=PLUGINS)} - set(SECTIONS))
+
+
+def plugins(names: Sequence[str]) -> list[str]:
+    """Return which versions of which distributions make the sections that are plug-ins."""
+    found = {entry.name: entry.dist for entry in entry_points(group=PLUGINS)}
+    dists = [(name, found.get(name)) for name in names if name not in SECTIONS]
+    return [f"{name}: {dist.name} {dist.version}" if dist else f"{name}: –" for name, dist in dists]
 
 
 def look(report: Report, at: At, folder: Path) -> Look:

@@ -59,6 +59,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         runs=runs,
         constant=manifest.statistics.constant,
         look=appearance,
+        store=manifest.folder / ".featreport",
         showing=_showing(manifest.report),
         alpha=manifest.statistics.alpha,
     )

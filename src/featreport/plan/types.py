@@ -125,6 +125,7 @@ class Plan:
     constant: float = 0.0
     showing: Showing = Showing()
     look: Look = Look()
+    store: Path | None = None  # the folder of finished runs, absolute; None keeps none
     alpha: bool = False  # whether power laws are fitted to the spectra of weights
 
     @property

@@ -10,6 +10,9 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from featreport.results.checks import CheckItem as CheckItem
+from featreport.results.checks import CheckOutcome as CheckOutcome
+from featreport.results.checks import Severity as Severity
 from featreport.results.frozen import Frozen as Frozen
 from featreport.results.frozen import Histogram as Histogram
 from featreport.results.frozen import Number as Number
@@ -283,5 +286,5 @@ class Results(Frozen):
     definitions: list[Definition]
     runs: list[Run]
     comparisons: list[Any] = Field(default_factory=list)
-    checks: list[Any] = Field(default_factory=list)
+    checks: list[CheckOutcome] = Field(default_factory=list)
     pictures: dict[str, str] = Field(default_factory=dict)

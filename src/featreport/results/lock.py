@@ -1,0 +1,74 @@
+"""One build at a time for each output: a lock that ends with the process that holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from featreport.errors import BusyError, OutputError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - not on Windows
+    fcntl = None  # type: ignore[assignment]  # there builds are not kept apart
+
+
+@contextmanager
+def held(output: Path) -> Iterator[None]:
+    """Hold the lock of an output; the kernel lets go of it when this process ends, however it ends.
+
+    Raises:
+        BusyError: another build holds it; the message says which.
+        OutputError: the folder cannot be written.
+    """
+    if fcntl is None:  # pragma: no cover - see above
+        yield
+        return
+    path = output.with_name(f".{output.name}.lock")
+    descriptor = _taken(path, output)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps({"host": platform.node(), "pid": os.getpid()}).encode())
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()  # while it is held: who waits for this file finds out that it is another one
+        os.close(descriptor)
+
+
+def _taken(path: Path, output: Path) -> int:
+    """Return the descriptor of the lock's file, locked, and the very file that stands at `path` now."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise OutputError(f"{output}: cannot be written: {error.strerror or error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = _holder(descriptor)
+            os.close(descriptor)
+            raise BusyError(
+                f"{output}: another build is writing this report ({who}); wait for it, or choose another --output"
+            ) from None
+        except OSError:  # a file system without locks
+            return descriptor
+        try:
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # its holder just let go of it and took it away
+
+
+def _holder(descriptor: int) -> str:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        told = json.loads(os.pread(descriptor, 4096, 0))
+        return f"process {int(told['pid'])} on {str(told['host'])[:80]}"
+    return "it has not said which"
