@@ -66,6 +66,7 @@ def test_an_older_page_with_plain_results_still_reads() -> None:
         (packed([]), "expected a JSON object"),
         (packed({}), "damaged"),
         (packed({"runs": [{"activations": [{"histogram": {"edges": {"linspace": [0, 1]}}}], "weights": []}]}), "damaged"),
+        (packed({"runs": [{"activations": [{"histogram": {"edges": {"linspace": [0, 1, 9]}, "counts": [1]}}], "weights": []}]}), "damaged"),
         (packed({"runs": [], "format": "other"}), "expected format"),
     ],
 )  # fmt: skip
@@ -75,6 +76,7 @@ def test_damaged_results_in_a_page_are_refused_in_a_line(payload: object, words:
 
 
 def test_a_page_that_would_unpack_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "MOST", 10_000)
+    monkeypatch.setattr(codec, "LEAST", 10_000)
+    monkeypatch.setattr(codec, "TIMES", 2)
     with pytest.raises(ResultsError, match="larger than"):
         codec.decode(page_of(xz=packed({"runs": [], "title": "x" * 100_000})), "report.html")

@@ -77,7 +77,7 @@ def test_less_and_less_is_shown_in_the_stated_order_and_the_page_says_what_is_le
     steps = [["maps", *rest[:count]] for count in range(len(rest) + 1)]
     steps[-2:] = [[word for word in step if word != "maps"] for step in steps[-2:]]  # all pictures are gone
     assert [step for step, _ in itertools.groupby(order)] == steps
-    assert all("Raise report.max_bytes" in said(page) for page in pages[1:])
+    assert all("raise report.max_bytes" in said(page) for page in pages[1:])
     sizes = [len(page.encode()) for page in pages]
     assert sizes == sorted(sizes, reverse=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import re
 import sys
@@ -16,7 +17,9 @@ import featreport
 import sample_results as samples
 from featreport import pipeline
 from featreport.errors import ManifestError, OutputError
+from featreport.plan.look import SECTIONS
 from featreport.report import render
+from featreport.report.plugins import make
 from featreport.results import codec
 from featreport.results.schema import PageOptions, Results
 
@@ -82,6 +85,9 @@ def test_a_slip_in_a_template_is_found_before_anything_is_run(tmp_path: Path) ->
     ("template", "says"),
     [
         ("{{ page.nothing }}", "has no attribute 'nothing'"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("{{ range(10**9) }}", "OverflowError"),
+        ("{% include 'method.jinja' %}", "RecursionError"),
         ("{{ page.__class__.__mro__ }}", "unsafe"),
         ("{{ ''.__class__.__base__.__subclasses__() }}", "unsafe"),
         ('<p><img src="https://example.org/logo.png" alt="x"></p>', "refers outside the page"),
@@ -100,6 +106,28 @@ def test_own_templates_keep_the_page_s_promises_or_the_results_alone_are_written
     assert says in str(caught.value)
     assert codec.load(tmp_path / "out/page.json").runs[0].status == "ok"
     assert not (tmp_path / "out/page.html").exists()
+
+
+def test_a_style_that_is_no_text_is_found_before_anything_is_run(tmp_path: Path) -> None:
+    manifest = project(tmp_path, "{templates: own}", **OWN)
+    (tmp_path / "own/extra.css").write_bytes(b"\xff\xfe")
+    with pytest.raises(ManifestError, match=r"extra\.css: cannot be read"):
+        featreport.build(manifest)
+
+
+def test_a_page_of_ones_own_must_carry_the_results(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="leaves out the results"):
+        featreport.build(
+            project(tmp_path, "{templates: own}", **{"own__report.html_jinja": "<!doctype html><p>hello"})
+        )
+
+
+def test_an_edit_of_a_template_shows_in_the_same_process(tmp_path: Path) -> None:
+    project(tmp_path, "{templates: own}", **OWN)
+    assert "Our lab" in render(samples.sample(), templates=tmp_path / "own")
+    path = tmp_path / "own/verdict.jinja"
+    path.write_text(path.read_text().replace("Our lab", "Their lab"))
+    assert "Their lab" in render(samples.sample(), templates=tmp_path / "own")
 
 
 def test_a_style_that_would_end_its_element_is_refused(tmp_path: Path) -> None:
@@ -179,7 +207,14 @@ def headings(page: str) -> list[str]:
 
 
 def with_sections(*names: str) -> Results:
-    return samples.sample().model_copy(update={"page": PageOptions(sections=list(names))})
+    results = samples.sample().model_copy(update={"page": PageOptions(sections=list(names))})
+    extras, pictures = [], dict(results.pictures)
+    for name in names:
+        if name not in SECTIONS:
+            extra, more = make(name, results)
+            extras.append(extra)
+            pictures |= more
+    return results.model_copy(update={"extras": extras, "pictures": pictures})
 
 
 @pytest.mark.parametrize(
@@ -217,7 +252,37 @@ def broken(results):
 
 def strange(results):
     return "<h2>markup</h2>"
+
+def leaving(results):
+    raise SystemExit(3)
+
+def spoiling(results):
+    print("to standard output")
+    results.runs.clear()
+    results.pictures.clear()
+    return Section("Fine")
+
+def words(results):
+    return Section("Words", "hello")
+
+def nameless(results):
+    return Section("")
+
+def framed(results):
+    return Section("F", figures=(Figure("a", "b", "c", b"<html>", "text/html", 4, 4),))
+
+def thin(results):
+    return Section("F", figures=(Figure("a", "b", "c", SVG, "image/svg+xml", "10px; x", -3),))
+
+def uneven(results):
+    columns = (Column("a", "A", "text"), Column("b", "B", "number"))
+    return Section("T", tables=(Table("t", "T", columns, (("x",),)),))
 """
+
+
+PLUGINS = (
+    "lengths", "broken", "strange", "gone", "leaving", "spoiling", "words", "nameless", "framed", "thin", "uneven",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -226,7 +291,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = folder / "featreport_lengths-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: featreport-lengths\nVersion: 1.0\n")
-    entries = [f"{name} = lengths_plugin:{name}" for name in ("lengths", "broken", "strange", "gone")]
+    entries = [f"{name} = lengths_plugin:{name}" for name in PLUGINS]
     (info / "entry_points.txt").write_text("\n".join(["[featreport.sections]", *entries]) + "\n")
     (folder / "lengths_plugin.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(folder))
@@ -245,6 +310,23 @@ def test_a_plug_in_adds_a_section_of_words_figures_and_tables_and_no_markup() ->
     dead = samples.sample().runs[1].summary
     assert dead is not None
     assert f"{100 * (dead.dead_fraction or 0):.1f}\u00a0%" in section
+    assert f'data-value="{dead.dead_fraction!r}"' in section  # by which it is sorted
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_page_is_rendered_again_without_the_plug_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    featreport.build(project(tmp_path, "{sections: [spoiling, lengths]}"))
+    assert "to standard output" not in capsys.readouterr().out
+    page = page_of(tmp_path)
+    assert "featreport-lengths 1.0 (lengths)" in page  # its provenance
+    monkeypatch.setattr(
+        "featreport.report.plugins.entry_points", lambda **_: pytest.fail("a plug-in was looked for")
+    )
+    for source in ("page.html", "page.json"):
+        pipeline.render(tmp_path / "out" / source, tmp_path / "again.html")
+        assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
 
 
 @pytest.mark.usefixtures("plugin")
@@ -254,7 +336,13 @@ def test_a_plug_in_adds_a_section_of_words_figures_and_tables_and_no_markup() ->
         ("broken", "The plug-in failed: ValueError: it cannot be &lt;done&gt;"),
         ("strange", "it returned str, expected"),
         ("gone", "The plug-in failed: AttributeError"),
-        ("absent", "not installed here"),
+        ("absent", "is not installed"),
+        ("leaving", "The plug-in failed: SystemExit: 3"),
+        ("words", "expected a tuple of texts, got one text"),
+        ("nameless", "The plug-in failed: title: "),
+        ("framed", "expected image/svg+xml, image/png, image/webp, got &#39;text/html&#39;"),
+        ("thin", "The plug-in failed: width: "),
+        ("uneven", "rows of another length than its 2 columns"),
     ],
 )
 def test_a_plug_in_that_fails_says_so_and_the_report_is_written(name: str, says: str) -> None:
@@ -269,3 +357,12 @@ def test_a_manifest_names_plug_ins_beside_the_page_s_own_sections(tmp_path: Path
     assert pipeline.make_plan(manifest).look.sections == ("verdict", "lengths")
     with pytest.raises(ManifestError, match=r"report\.sections\[1\]: --no-code: 'lengths' would run"):
         pipeline.make_plan(manifest, code=False)
+
+
+def test_the_readme_tells_every_field_of_the_page_model() -> None:
+    from featreport.report.environment import templates_folder
+    from featreport.report.page import Page, RunPage
+
+    told = set(re.findall(r"`([a-z_]+)`", (templates_folder() / "README.md").read_text()))
+    for kind in (Page, RunPage):
+        assert {field.name for field in dataclasses.fields(kind)} <= told, kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def test_the_image_that_fires_a_channel_most_is_named(tmp_path: Path) -> None:
     want = [int(peaks[:, c].argmax()) if peaks[:, c].max() > 0 else None for c in range(20)]
     assert shown(results.runs[0]).loudest == want
     page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
-    assert "Under each channel stands the image, of all images of the run, that fires it most." in page
+    assert "Under each channel stands the image, of all images of the run, that fires it most" in page
 
 
 @pytest.mark.parametrize(
@@ -230,3 +231,86 @@ def test_maps_are_laid_over_what_the_network_was_given_on_request(tmp_path: Path
     plain = build(tmp_path, "{images: 2, channels: 5}").runs[0]
     assert plain.activations == results.runs[0].activations
     assert "Over the input" not in (tmp_path / "out/page.html").read_text(encoding="utf-8")
+
+
+def test_of_many_images_the_ones_that_fire_most_have_a_thumbnail_or_a_number(tmp_path: Path) -> None:
+    noise = np.random.default_rng(5)
+    for index in range(90):
+        Image.fromarray(noise.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(
+            tmp_path / f"photo_{index:02d}.png"
+        )
+    wide = NET.replace("nn.Conv2d(3, 20, 3)", "nn.Conv2d(3, 120, 3)").replace(
+        "BatchNorm2d(20)", "BatchNorm2d(120)"
+    )
+    results = build(tmp_path, "{channels: 120, images: 1}", wide.replace("nn.Linear(20", "nn.Linear(120"))
+    run = results.runs[0]
+    wanted = [number for number in shown(run).loudest if number is not None]
+    without = {number for number in wanted if run.images.files[number].picture is None}
+    assert max(wanted) > 24
+    assert sum(file.picture is not None for file in run.images.files) <= 24 + 40
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    assert all(f">no. {number}</text>" in page for number in without)
+
+
+def test_a_network_that_wants_its_own_batch_is_shown_by_what_the_first_pass_kept(tmp_path: Path) -> None:
+    fixed = NET.replace("return self.head(", "y.view(1, 20, 10, 10)\n        return self.head(")
+    (tmp_path / "net.py").write_text(fixed)
+    results = build(tmp_path, "{select: strongest, show: [photo2.png]}", fixed)
+    assert results.runs[0].status == "failed"  # the manifest's batch of 4 is the network's fault
+    manifest = (tmp_path / "config.yaml").read_text().replace("batch_size: 4", "batch_size: 1")
+    (tmp_path / "config.yaml").write_text(manifest)
+    run = featreport.build(tmp_path / "config.yaml").runs[0]
+    assert (run.status, shown(run).images, shown(run).chosen) == ("ok", [2], "strongest")
+
+
+def test_when_no_image_named_can_be_used_the_first_are_shown_and_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "photo_bad.png").write_bytes(b"no picture")
+    run = build(tmp_path, "{show: [photo_bad.png], select: rarest, images: 2}").runs[0]
+    assert shown(run).images == [0, 1]
+    assert shown(run).chosen == "rarest"
+    assert any("None of the images named by report.show could be used" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    ("glob", "want"),
+    [
+        ("photo [1].png", ["photo [1].png"]),
+        ("m*.png", ["mix/me.png"]),
+        ("mix/*", ["mix/me.png", "mix/photo3.png"]),
+    ],
+)
+def test_a_name_is_taken_as_written_and_a_glob_stays_in_its_folder(
+    tmp_path: Path, glob: str, want: list[str]
+) -> None:
+    for name in ("photo [1].png", "mix/me.png", "mix/photo3.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    (tmp_path / "net.py").write_text(NET)
+    manifest = tmp_path / "config.yaml"
+    manifest.write_text(
+        "version: 1\nimages: ['photo*.png', mix/]\ntransform: none\n"
+        'models: [{name: net, source: "python:net.py:Net", checkpoints: [random:0]}]\n'
+        f'report: {{show: ["{glob}"]}}\n'
+    )
+    run = featreport.pipeline.make_plan(manifest).runs[0]
+    assert [run.images[place].name for place in run.shown] == want
+
+
+@pytest.mark.parametrize("size", [(4, 200), (200, 4)])
+def test_maps_of_narrow_images_stay_wide_enough_to_see(tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "net.py").write_text(NET)
+    Image.effect_noise(size, 60).convert("RGB").save(tmp_path / "photo0.png")
+    manifest = tmp_path / "config.yaml"
+    manifest.write_text(
+        "version: 1\noutput: out/page.html\nimages: ['photo*.png']\ntransform: none\n"
+        'models: [{name: net, source: "python:net.py:Net", checkpoints: [random:0]}]\n'
+    )
+    featreport.build(manifest)
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    widths = [
+        float(width)
+        for width in re.findall(r'<svg role="img" aria-label="Channels [^"]*" width="([\d.]+)"', page)
+    ]
+    assert widths
+    assert all(12 * 16 <= width <= 12 * 130 + 110 for width in widths)

@@ -9,15 +9,15 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
-from featreport import __version__, pipeline
+from featreport import __version__, gate, pipeline, upkeep
 from featreport.errors import FeatreportError, ManifestError, OutputError, Terminated
+from featreport.plan.words import describe
 
 app = typer.Typer(
     add_completion=False,
@@ -83,6 +83,18 @@ def build(
     fail_on: Annotated[
         str, typer.Option("--fail-on", metavar="error|warn", help="Which findings make the exit code 1.")
     ] = "error",
+    junit: Annotated[
+        Path | None,
+        typer.Option(
+            "--junit", metavar="FILE", help="Also write the checks as JUnit XML.", show_default=False
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            "--markdown", metavar="FILE", help="Also write the checks as Markdown.", show_default=False
+        ),
+    ] = None,
     no_code: NoCodeOption = False,
 ) -> None:
     """Run the manifest; write the report and its results."""
@@ -91,17 +103,24 @@ def build(
     if fail_on not in {"error", "warn"}:
         raise ManifestError(f"--fail-on: expected error or warn, got {fail_on!r}; nothing was run.")
     plan = pipeline.make_plan(config, output=output, device=device, only=only, code=not no_code, store=store)
+    gate.check_files(plan, junit=junit, markdown=markdown)
     with progress_on(sys.stderr) as progress:
         built = pipeline.run_plan(plan, progress, fresh=no_cache)
+    level: pipeline.FailOn = "warn" if fail_on == "warn" else "error"
     typer.echo(built.report)
     typer.echo(pipeline.verdict(built.results))
-    raise typer.Exit(pipeline.exit_code(built.results, "warn" if fail_on == "warn" else "error"))
+    for line in gate.lines(built.results):
+        print(line, file=sys.stderr)
+    gate.write_files(built.results, junit=junit, markdown=markdown, fail_on=level)
+    raise typer.Exit(pipeline.exit_code(built.results, level))
 
 
 @app.command()
 def check(config: ConfigArgument, only: OnlyOption = None, no_code: NoCodeOption = False) -> None:
     """Validate the manifest and print the plan; nothing is run."""
-    for line in pipeline.describe(pipeline.make_plan(config, only=only, code=not no_code)):
+    plan = pipeline.make_plan(config, only=only, code=not no_code)
+    *lines, last = describe(plan)
+    for line in (*lines, *gate.describe(plan), last):
         typer.echo(line)
 
 
@@ -129,7 +148,14 @@ def render(
     ] = None,
 ) -> None:
     """Rebuild the HTML from results or from a report; the same bytes, no torch."""
-    typer.echo(pipeline.render(results, output, max_bytes=max_bytes, templates=templates))
+    path = pipeline.render(
+        results,
+        output,
+        max_bytes=max_bytes,
+        templates=templates,
+        mention=lambda line: print(line, file=sys.stderr),
+    )
+    typer.echo(path)
 
 
 @app.command()
@@ -159,17 +185,51 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-def _not_yet(command: str) -> Callable[..., None]:
-    def refuse(_context: typer.Context) -> None:
-        raise ManifestError(f"featreport {command}: not available yet; nothing was run.")
+@app.command()
+def diff(
+    before: Annotated[
+        Path, typer.Argument(metavar="A", help="The baseline: results JSON, or a report's HTML.")
+    ],
+    after: Annotated[Path, typer.Argument(metavar="B", help="The candidate.")],
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="A_ID=B_ID",
+            help="Runs that are the same although their ids differ; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare although images, transform, precision … differ.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Page to write.", show_default=False)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Markdown to write.", show_default=False)
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="The whole comparison to write.", show_default=False),
+    ] = None,
+    only: OnlyOption = None,
+) -> None:
+    """Compare two results or reports; no torch, no checkpoint."""
+    from featreport import differences, terminal
 
-    return refuse
-
-
-_LATER = {"ignore_unknown_options": True, "allow_extra_args": True}
-app.command("diff", help="Compare two results or reports (not available yet).", context_settings=_LATER)(
-    _not_yet("diff")
-)
+    found = differences.diff(
+        before,
+        after,
+        mapped=pairs or (),
+        force=force,
+        only=only,
+        html=html,
+        markdown=markdown,
+        json=json_file,
+    )
+    terminal.show(found, sys.stdout)
+    raise typer.Exit(differences.exit_code(found))
 
 
 @app.command()
@@ -215,7 +275,7 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The store."
 @store_app.command()
 def verify(folder: FolderArgument = Path(".featreport")) -> None:
     """Read every entry; set aside those that are damaged."""
-    whole, bad = pipeline.store_at(folder).verify()
+    whole, bad = upkeep.store_at(folder).verify()
     typer.echo(f"{folder}: {whole} whole, {bad} damaged and set aside")
     raise typer.Exit(1 if bad else 0)
 
@@ -237,7 +297,7 @@ def clear(
     ] = None,
 ) -> None:
     """Remove entries that were not used for long, and what killed builds left behind."""
-    count, size = pipeline.clear_store(folder, keep, max_size)
+    count, size = upkeep.clear_store(folder, keep, max_size)
     typer.echo(f"{folder}: {count} entries removed, {size:,} bytes")
 
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-import re
 import shlex
-import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from featreport import manifest
+from featreport import gate, manifest
 from featreport.errors import ManifestError, OutputError, TooLargeError
 from featreport.executors.serial import Outcome, Progress, Silent, execute, keys
 from featreport.plan import resolve
 from featreport.plan.fingerprint import canonical, made_by
-from featreport.plan.look import plugins
+from featreport.plan.look import SECTIONS, plugins
 from featreport.plan.types import Plan
+from featreport.plan.words import near
 from featreport.results import codec
 from featreport.results.entries import Entry, Made, Store
 from featreport.results.lock import held
@@ -143,9 +142,10 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
 
         choose_device(plan.device)  # raises where it is not on this machine: before a folder is made
     _check_templates(plan.look.templates)
+    before = gate.earlier(plan)
+    check_writable(plan.output)
+    check_writable(plan.results)
     with held(plan.output):
-        check_writable(plan.output)
-        check_writable(plan.results)
         logo, pictures = _logo(plan)
         done: list[Outcome] = []
         for outcome in execute(plan, listener, store, () if fresh else known):
@@ -156,6 +156,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
             done.append(outcome)
             pictures |= outcome.pictures
         results = gather(plan, [outcome.run for outcome in done], pictures, done[0].made, logo)
+        results = _with_plugins(plan, gate.judged(plan, results, before))
         write(results, plan.output, plan.look.templates)
         if store is not None and all(outcome.run.status == "ok" for outcome in done):
             note(store.folder, plan.output, state)
@@ -166,7 +167,8 @@ def _state(plan: Plan, known: Sequence[str]) -> str:
     """Return a digest of all that a report is made of: its runs, and how its page is made."""
     look = plan.look
     folder = sorted(look.templates.iterdir()) if look.templates is not None else []
-    files = [path for path in (*folder, look.logo) if path is not None and path.is_file()]
+    compared = plan.baseline.path if plan.baseline else None
+    files = [path for path in (*folder, look.logo, compared) if path is not None and path.is_file()]
     told = {
         "runs": known,
         "made by": made_by(),
@@ -209,6 +211,21 @@ def gather(
     )
 
 
+def _with_plugins(plan: Plan, results: Results) -> Results:
+    """Add what the plug-ins that the manifest names have to say of the results."""
+    names = [name for name in plan.look.sections if name not in SECTIONS]
+    if not names:
+        return results
+    from featreport.report.plugins import make
+
+    extras, pictures = [], dict(results.pictures)
+    for name in names:
+        extra, more = make(name, results)
+        extras.append(extra)
+        pictures |= more
+    return results.model_copy(update={"extras": extras, "pictures": pictures})
+
+
 def _logo(plan: Plan) -> tuple[str | None, dict[str, str]]:
     if plan.look.logo is None:
         return None, {}
@@ -244,7 +261,7 @@ def write(results: Results, report: Path, templates: Path | None = None) -> None
         rescued = Path(tempfile.mkdtemp(prefix="featreport-")) / kept.name
         write_atomically(rescued, text)
         raise OutputError(f"{error}\nThe results were kept: featreport render {rescued}") from error
-    again = f"The results were kept: featreport render {shlex.quote(str(_near(kept)))}"
+    again = f"The results were kept: featreport render {shlex.quote(str(near(kept)))}"
     try:
         write_atomically(report, render_page(results, kept.name, templates))
     except TooLargeError as error:
@@ -264,6 +281,7 @@ def render(
     *,
     max_bytes: str | int | None = None,
     templates: str | Path | None = None,
+    mention: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Rebuild the HTML from a results file or from a report, byte for byte; torch is not imported.
 
@@ -272,6 +290,7 @@ def render(
         output: where to write; for results JSON the HTML beside it, for a report the report itself.
         max_bytes: size of the page, such as 30MB, instead of the one in the results.
         templates: a folder of templates that override the page's own; results do not carry them.
+        mention: is told what people should know.
 
     Raises:
         ManifestError: `max_bytes` is not a size, or `templates` no folder of templates.
@@ -293,6 +312,10 @@ def render(
     if limit is not None:
         results = results.model_copy(update={"max_bytes": limit})
     report = codec.is_report(text)
+    if results.page.templates and own is None:
+        mention(
+            f"The build used templates of its own ({results.page.templates}): --templates uses them again."
+        )
     try:
         page = render_page(results, None if report else path.name, own)
     except TooLargeError as error:
@@ -308,43 +331,15 @@ def verdict(results: Results) -> str:
     """Return the build's verdict in one line."""
     from featreport.judge import judge
 
-    return judge(results).sentence
-
-
-def describe(plan: Plan) -> list[str]:
-    """Return the plan as lines for people: a line per run, and what it will look at."""
-    lines = [
-        f"{plan.title}",
-        f"  report   {_near(plan.output)}",
-        f"  device   {plan.device}, {plan.precision}",
-    ]
-    lines.append(f"  dead |a| ≤ {plan.dead:g}, near zero |x| ≤ {plan.near_zero:g}")
-    for run in plan.runs:
-        count = len(run.images)
-        lines.append(f"{run.id}")
-        lines.append(f"  source      {run.source.text}" + (f" {run.source.args}" if run.source.args else ""))
-        lines.append(f"  checkpoint  {run.checkpoint.text}")
-        if run.source.kind == "none":
-            lines.append("  images      none: the tensors alone are measured")
-            continue
-        first = f"{run.images[0].name}" + (f" … {run.images[-1].name}" if count > 1 else "")
-        lines.append(f"  images      {count}: {first}")
-        lines.append(f"  transform   {run.transform.text}")
-    lines.append(f"{len(plan.runs)} run{'s' * (len(plan.runs) != 1)} planned; nothing was run.")
-    return lines
-
-
-def _near(path: Path) -> Path:
-    """The path as seen from the working directory, where it lies below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return " ".join(filter(None, (judge(results).sentence, gate.verdict(results))))
 
 
 def exit_code(results: Results, fail_on: FailOn = "error") -> int:
-    """Return the exit code of the contract: 0 fine, 1 a finding at `fail_on` level, 3 some run failed, 4 all did."""
+    """Return the exit code of the contract: 0 fine, 1 a check or finding at `fail_on`, 3 a run failed, 4 all did."""
     failed = sum(run.status == "failed" for run in results.runs)
     if failed:
         return 4 if failed == len(results.runs) else 3
-    return 1 if fail_on == "warn" and _warnings(results) else 0
+    return 1 if gate.failing(results, fail_on) or (fail_on == "warn" and _warnings(results)) else 0
 
 
 def _warnings(results: Results) -> bool:
@@ -359,38 +354,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed as a package"
-
-
-def store_at(folder: Path) -> Store:
-    """Return the store in a folder; what is wrong in it is said on standard error.
-
-    Raises:
-        ManifestError: there is none.
-    """
-    if not folder.is_dir():
-        raise ManifestError(
-            f"{folder}: no such folder; a build keeps its runs in .featreport beside its manifest"
-        )
-    return Store(folder, lambda line: print(line, file=sys.stderr))
-
-
-def clear_store(folder: Path, keep: str, max_size: str | None) -> tuple[int, int]:
-    """Remove what a store need not keep; return how many entries went, and their bytes.
-
-    Args:
-        folder: the store.
-        keep: entries used within this time stay: a number with d, h, m or s, such as 30d.
-        max_size: the largest size of all entries, such as 2GB; None: any.
-
-    Raises:
-        ManifestError: there is no such folder, `keep` is no time or `max_size` no size.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([dhms])", keep.strip())
-    if found is None:
-        raise ManifestError(f"--keep: expected a time such as 30d, 12h or 90m, got {keep!r}")
-    seconds = float(found[1]) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[found[2]]
-    try:
-        most = None if max_size is None else manifest.bytes_of(max_size)
-    except ValueError as error:
-        raise ManifestError(f"--max-size: {error}") from None
-    return store_at(folder).collect(seconds, most)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from featreport.collect.forward import PINNED, batches_of, one_forward, with_inputs
-from featreport.collect.guard import watched
+from featreport.collect.guard import raised, watched
 from featreport.collect.job import Job
 from featreport.collect.maps import Channelwise, Shown, ShownMaps
 from featreport.collect.passed import Key
@@ -17,7 +17,8 @@ from featreport.collect.taps import Tap, Taps
 from featreport.results.schema import ImageFile
 from featreport.statistics import to_host
 
-BATCH = 4  # images at a time: only their maps are kept
+BATCH = 4  # images at a time, at most: only their maps are kept
+MOST_SHOWN = 32
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Again:
     shown: list[Shown]
     files: list[ImageFile]
     pictures: dict[str, str]
+    notes: list[str]
 
 
 def choose(channels: Channelwise, how: str, count: int) -> list[int]:
@@ -46,19 +48,49 @@ def choose(channels: Channelwise, how: str, count: int) -> list[int]:
     return [int(channel) for channel in every[:count]]
 
 
-def chosen(job: Job, model: nn.Module, shown: list[Shown], files: list[ImageFile]) -> Again:
+def chosen(job: Job, model: nn.Module, shown: list[Shown], files: list[ImageFile], batch_size: int) -> Again:
     """Run the images to show once more and keep the maps that the manifest chooses.
+
+    Where that fails, as it can with a network that wants other batches, the maps of the first pass stay, with a note.
 
     Args:
         job: the run; `run.shown` are the places of its images, empty for the first ones.
         model: on its device, as it was measured.
         shown: what the first pass kept.
         files: the images that could be used.
+        batch_size: what the run settled on: no more at a time.
     """
+    notes: list[str] = []
+    names = [file.name for file in files]
+    wanted = [name for name in (job.run.images[place].name for place in job.run.shown) if name in names]
+    if job.run.shown and not wanted:
+        notes.append("None of the images named by report.show could be used; the first ones are shown.")
+    wanted = list(dict.fromkeys(wanted or names[: job.plan.shown_images]))[:MOST_SHOWN]
+    if len(job.run.shown) > len(wanted) == MOST_SHOWN:
+        notes.append(
+            f"report.show names {len(job.run.shown)} images; the first {MOST_SHOWN} of them are shown."
+        )
+    try:
+        return _again(job, model, shown, list(files), wanted, min(BATCH, batch_size), notes)
+    except Exception as error:  # noqa: BLE001 - what is only shown spoils nothing that was measured
+        notes.append(
+            f"The channels and images chosen could not be shown ({raised(error)}); the first ones are."
+        )
+        return Again(shown, files, {}, notes)
+
+
+def _again(
+    job: Job,
+    model: nn.Module,
+    shown: list[Shown],
+    files: list[ImageFile],
+    wanted: list[str],
+    batch_size: int,
+    notes: list[str],
+) -> Again:
     plan, run = job.plan, job.run
     names = [file.name for file in files]
-    wanted = [run.images[place].name for place in run.shown] or names[: plan.shown_images]
-    rows = {name: names.index(name) for name in wanted if name in names}
+    rows = {name: names.index(name) for name in wanted}
     refs = [ref for ref in run.images if ref.name in rows]
     found: dict[Key, Shown] = {}
     picked: dict[Key, Tensor] = {}
@@ -67,7 +99,7 @@ def chosen(job: Job, model: nn.Module, shown: list[Shown], files: list[ImageFile
         found[one.tap.key] = replace(one, maps=ShownMaps(len(refs), len(picks), picks))
         picked[one.tap.key] = torch.tensor(picks, device=job.device)
     batches = batches_of(
-        job, refs, max(1, min(len(refs), BATCH)), shown=len(refs), pin=job.device.type in PINNED
+        job, refs, max(1, min(len(refs), batch_size)), shown=len(refs), pin=job.device.type in PINNED
     )
     here: list[int] = []
 
@@ -94,7 +126,10 @@ def chosen(job: Job, model: nn.Module, shown: list[Shown], files: list[ImageFile
     for one in found.values():
         one.maps.receive([next(host) for _ in one.maps.parts])
     return Again(
-        [found[one.tap.key] if found[one.tap.key].maps.parts else one for one in shown], files, pictures
+        [found[one.tap.key] if found[one.tap.key].maps.parts else one for one in shown],
+        files,
+        pictures,
+        notes,
     )
 
 

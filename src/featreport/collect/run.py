@@ -23,6 +23,7 @@ from featreport.collect.norms import measure_norms, norms_of_tensors
 from featreport.collect.pictures import Gallery, make_gallery
 from featreport.collect.session import Session
 from featreport.collect.summary import summarise
+from featreport.collect.thumbnails import of_the_loudest
 from featreport.collect.unmeasured import complex_tensors, list_unmeasured
 from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
 from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, SourceError
@@ -161,12 +162,15 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     activations = explain_deaths(model, taps, done.taps.producers, job.plan.dead, done.taps.borrowed)
     images = done.images
     if job.run.shown or job.plan.showing.channels != "first":
-        again = chosen(job, model, shown, list(images.files))
+        again = chosen(job, model, shown, list(images.files), done.batch_size)
         shown, images = again.shown, images.model_copy(update={"files": again.files})
         done.pictures.update(again.pictures)
-    most = len(job.run.shown) or job.plan.shown_images
+        notes += again.notes
+    most = max((len(one.maps.rows) for one in shown), default=0)
     gallery: Gallery = make_gallery(model, shown, most, job.budget, job.plan.showing)
     notes += gallery.notes
+    files, more = of_the_loudest(job, gallery.maps, images.files)
+    images = images.model_copy(update={"files": files})
     if takes_list(model):
         notes.append("The network takes a list of images: each batch was handed to it as one.")
     run = _blank(job).model_copy(
@@ -189,4 +193,4 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
             "kernel_norms": gallery.norms,
         }
     )
-    return Outcome(run, done.pictures | gallery.pictures)
+    return Outcome(run, done.pictures | gallery.pictures | more)

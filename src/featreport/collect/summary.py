@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from featreport.results.schema import Activation, Definition, Summary, Weight
+from featreport.results.schema import Activation, Definition, Summary, Weight, distinct
 from featreport.statistics import Settings, all_statistics
 from featreport.statistics.weights import weight_sentences
 
@@ -32,7 +32,7 @@ def summarise(activations: Sequence[Activation], weights: Sequence[Weight]) -> S
         zero_fraction=zeros / elements if elements else None,
         dead_filters=sum(len(weight.dead) for weight in matrices),
         nonfinite=sum(tap.nonfinite for tap in activations) + sum(weight.nonfinite for weight in weights),
-        constant_channels=sum(len(tap.constant) for tap in activations),
+        constant_channels=sum(len(tap.constant) for tap in distinct(activations)),
     )
 
 

@@ -82,12 +82,19 @@ class Lattice:
     width: float
 
 
-def lattice(rows: int, columns: int, tile: tuple[float, float], gap: float) -> Lattice:
-    """Return the lines that cover the gaps between the tiles of a sprite; `tile` is (height, width)."""
-    height, width = rows * tile[0] + (rows - 1) * gap, columns * tile[1] + (columns - 1) * gap
-    across = (f"M0 {row * (tile[0] + gap) - gap / 2:.2f}h{width:.2f}" for row in range(1, rows))
-    down = (f"M{column * (tile[1] + gap) - gap / 2:.2f} 0v{height:.2f}" for column in range(1, columns))
-    return Lattice("".join((*across, *down)) if gap > 0 else "", round(gap, 2))
+def lattice(
+    rows: int, columns: int, tile: tuple[float, float], gap: tuple[float, float]
+) -> tuple[Lattice, ...]:
+    """Return the lines that cover the gaps between the tiles of a sprite; `tile` and `gap` are (height, width)."""
+    height, width = rows * tile[0] + (rows - 1) * gap[0], columns * tile[1] + (columns - 1) * gap[1]
+    across = "".join(f"M0 {row * (tile[0] + gap[0]) - gap[0] / 2:.2f}h{width:.2f}" for row in range(1, rows))
+    down = "".join(
+        f"M{column * (tile[1] + gap[1]) - gap[1] / 2:.2f} 0v{height:.2f}" for column in range(1, columns)
+    )
+    if round(gap[0], 2) == round(gap[1], 2):
+        across, down = across + down, ""
+    lines = (Lattice(across, round(gap[0], 2)), Lattice(down, round(gap[1], 2)))
+    return tuple(line for line in lines if line.path and line.width > 0)
 
 
 def unit_blocks(indices: Sequence[int], columns: int, cell: float) -> str:

@@ -18,7 +18,7 @@ from featreport.plan.types import ImageRef
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses: 512 MiB of three-byte pixels
 MAX_BYTES = 512 * 1024 * 1024
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "Decoded", "ImageUnusable", "decode"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "Decoded", "ImageUnusable", "decode", "decode_logo"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,26 @@ def decode(ref: ImageRef, color: Literal["RGB", "L"] = "RGB") -> Decoded:
     image = image._new(image.im)  # noqa: SLF001 - the file's metadata stays behind, and no pixel is copied
     image.info.clear()
     return Decoded(image, image.width, image.height, digest, "; ".join(notes) or None)
+
+
+def decode_logo(path: Path) -> Image.Image:
+    """Return a picture upright in mode RGBA, 8 bit, its transparency kept.
+
+    Raises:
+        ImageUnusable: with a one-line reason that names no folder.
+    """
+    silence_pillow()
+    try:
+        image = _upright(_first_frame(_read(path), []), [])
+        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+        whole = in_mode(to_eight_bit(image, []), "RGB").convert("RGBA")
+    except ImageUnusable:
+        raise
+    except Exception as error:  # noqa: BLE001  a damaged file makes Pillow's plugins raise anything
+        raise ImageUnusable(_reason(error)) from None
+    if alpha is not None:
+        whole.putalpha(alpha)
+    return whole
 
 
 def _read(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from featreport.report import formats
-from featreport.results.schema import Activation, Load, Run, weights_alone
+from featreport.results.schema import Activation, Load, Run, distinct, weights_alone
 
 Level = Literal["fail", "warn", "note", "ok"]
 
@@ -206,7 +206,7 @@ def _images(run: Run) -> Iterator[Finding]:
 
 
 def _constant(run: Run) -> Iterator[Finding]:
-    taps = [tap for tap in run.activations if tap.constant]
+    taps = [tap for tap in distinct(run.activations) if tap.constant]
     if taps:
         worst = max(taps, key=lambda tap: len(tap.constant))
         count = sum(len(tap.constant) for tap in taps)

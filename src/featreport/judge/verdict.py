@@ -99,7 +99,7 @@ def _sentence(runs: Sequence[Run]) -> str:
         return "No runs."
     sentences = [f"{formats.plural(len(runs), 'run')}{_over(done)}."]
     if done:
-        sentences.append(_headline(done))
+        sentences.append(_headline(done, failed=bool(failed)))
     broken = sum(1 for run in done if run.summary and run.summary.nonfinite)
     if broken:
         sentences.append(f"{formats.plural(broken, 'run')} with non-finite values.")
@@ -120,7 +120,7 @@ def _over(done: Sequence[Run]) -> str:
     return f": {len(looked)} over {over}, {alone} of weights alone" if alone else f" over {over}"
 
 
-def _headline(done: Sequence[Run]) -> str:
+def _headline(done: Sequence[Run], *, failed: bool) -> str:
     eligible = [(run, run.summary) for run in done if run.summary and run.summary.channels]
     if all(weights_alone(run) for run in done):
         return _headline_of_weights(done)
@@ -139,6 +139,8 @@ def _headline(done: Sequence[Run]) -> str:
     everyone = "Both" if looked == 2 else f"All {looked}"  # noqa: PLR2004
     everyone += " networks" if looked < len(done) else ""
     count = everyone if len(dying) == looked else f"{len(dying)} of {looked}"
+    if len(dying) == looked and failed:
+        count += " that finished"
     return f"{count} have silent channels; the worst, {name}, {losses}."
 
 

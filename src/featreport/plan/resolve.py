@@ -13,13 +13,12 @@ from featreport.manifest import ImagesEntry, Manifest, Model, Report
 from featreport.manifest.scalars import did_you_mean, quote
 from featreport.plan import files
 from featreport.plan.checkpoints import Named, checkpoints_of, distinct
+from featreport.plan.checks import baseline_of, checks_of
 from featreport.plan.look import SECTIONS, look
 from featreport.plan.packages import NotFoundError
 from featreport.plan.sources import require_package, require_weights, source_of
 from featreport.plan.transforms import transform_of
 from featreport.plan.types import ImageRef, Plan, RunPlan, Showing, SourceRef, TransformSpec
-
-MOST_SHOWN = 32  # images
 
 
 def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] = ()) -> Plan:
@@ -39,6 +38,9 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
     output = resolver.output()
     runs = resolver.runs()
     appearance = look(manifest.report, resolver.at, resolver.folder)
+    sound = not resolver.problems and not known
+    baseline = baseline_of(manifest, runs, resolver.complain, sound=sound)
+    checks = checks_of(manifest, runs, resolver.complain, sound=sound)
     if resolver.problems or known:
         said = {problem.path for problem in known}  # what follows from a known problem is not said again
         raise ManifestError([*known, *(problem for problem in resolver.problems if problem.path not in said)])
@@ -62,6 +64,8 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         store=manifest.folder / ".featreport",
         showing=_showing(manifest.report),
         alpha=manifest.statistics.alpha,
+        checks=checks,
+        baseline=baseline,
     )
 
 
@@ -70,7 +74,9 @@ def _showing(report: Report) -> Showing:
 
 
 def _is_named(ref: ImageRef, glob: str) -> bool:
-    return fnmatchcase(ref.name, glob) or fnmatchcase(Path(ref.name).name, glob)
+    """Say whether a glob means an image: its whole name where the glob has a folder, else the file's."""
+    file = Path(ref.name).name
+    return glob in {ref.name, file} or fnmatchcase(ref.name if "/" in glob else file, glob)
 
 
 class _Resolver:
@@ -137,7 +143,7 @@ class _Resolver:
         globs = self.manifest.report.show
         found = [i for i, ref in enumerate(images) if any(_is_named(ref, glob) for glob in globs)]
         self.unseen -= {glob for glob in globs if any(_is_named(ref, glob) for ref in images)}
-        return tuple(found[:MOST_SHOWN])
+        return tuple(found)
 
     def model(self, model: Model, place: str, shared: tuple[ImageRef, ...]) -> list[RunPlan]:
         if model.source == "none":

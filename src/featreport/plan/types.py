@@ -106,6 +106,37 @@ class Look:
 
 
 @dataclass(frozen=True)
+class CheckPlan:
+    """A rule that measured numbers must keep, and the runs it is meant for."""
+
+    place: str  # in the manifest: "checks[0]"; "default[0]" of the set that is used where it has none
+    metric: str  # "activations.dead"
+    runs: tuple[str, ...]  # ids, also of runs that --only leaves out
+    level: Literal["error", "warn"] = "error"
+    scope: Literal["layer", "run"] = "layer"
+    layers: str = "*"
+    min: float | None = None
+    max: float | None = None
+    equals: float | None = None
+    max_increase: float | None = None
+    max_relative_increase: float | None = None
+    # what only the default set says:
+    below: float | None = None  # the value must be less than this
+    rectifiers: bool = False  # only where a layer's output is a rectifier's
+    ignore: tuple[str, ...] = ()  # globs of entries that do not count
+
+
+@dataclass(frozen=True)
+class BaselineRef:
+    """What the runs are compared with: a run of this build, or the results in a file."""
+
+    text: str  # as written
+    place: str  # where the manifest names it, for messages: "config.yaml:12:3 compare.baseline"
+    run: str | None = None
+    path: Path | None = None  # absolute
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything a build does, in order."""
 
@@ -127,6 +158,8 @@ class Plan:
     look: Look = Look()
     store: Path | None = None  # the folder of finished runs, absolute; None keeps none
     alpha: bool = False  # whether power laws are fitted to the spectra of weights
+    checks: tuple[CheckPlan, ...] = ()
+    baseline: BaselineRef | None = None
 
     @property
     def results(self) -> Path:

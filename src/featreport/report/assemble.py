@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from featreport.judge import Finding, Target, judge
 from featreport.judge.verdict import RunVerdict
-from featreport.report import audits, charts, data, drawings, filters, overview, rows, tensors
+from featreport.report import audits, charts, checks, data, drawings, filters, overview, rows, tensors
 from featreport.report.anchors import Anchors
 from featreport.report.detail import script_safe
 from featreport.report.order import order
@@ -18,6 +18,7 @@ from featreport.results.schema import Results, Run, weights_alone
 OPEN = 3  # runs with findings: a page of ten open runs takes half a second more to load
 _RESERVED = (
     "verdict",
+    "checks",
     "runs",
     "comparison",
     "details",
@@ -72,6 +73,7 @@ def assemble(results: Results) -> Page:
         data=data.of_all(results),
         absent=sum(drawings.absent(run, shelf) for run in results.runs),
         results_json=script_safe(codec.embedded(results)),
+        checks=checks.view(results, places),
     )
 
 

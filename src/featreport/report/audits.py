@@ -178,6 +178,7 @@ def method(results: Results) -> Method:
         Fact("Versions", versions),
         Fact("Device", made.device),
         Fact("Precision", f"{made.precision} forward pass, float64 sums"),
+        *(Fact("Section of", f"{one.made_by} ({one.name})") for one in results.extras if one.made_by),
         Fact("Manifest", f"{made.manifest_name}, SHA-256 {made.manifest_sha256}"),
     )
     return Method(

@@ -8,7 +8,7 @@ from featreport.figures import canvas, depth
 from featreport.judge.findings import rectifiers, tap_name
 from featreport.report import formats
 from featreport.report.page import ChartFigure
-from featreport.results.schema import Results, Run, weights_alone
+from featreport.results.schema import Results, Run, distinct, weights_alone
 
 TAU = "0.025"
 _FEWEST = 2  # layers that make a profile
@@ -100,7 +100,7 @@ def _together(
 
 
 def _dormant(run: Run) -> list[depth.Point]:
-    found = [(tap, (tap.dormant or {}).get(TAU)) for tap in run.activations]
+    found = [(tap, (tap.dormant or {}).get(TAU)) for tap in distinct(run.activations)]
     return [
         depth.Point(tap_name(tap), len(channels) / tap.channels, len(channels), tap.channels)
         for tap, channels in found

@@ -10,7 +10,18 @@ from urllib.parse import quote
 
 from featreport.report.page import DataLink
 from featreport.results.schema import Results, Run
-from featreport.tables import Table, buffers, csv_text, layers, loads, norms, overview, weights
+from featreport.tables import (
+    Table,
+    buffers,
+    csv_text,
+    images,
+    layers,
+    loads,
+    norms,
+    overview,
+    unmeasured,
+    weights,
+)
 
 DIGITS = 9
 PLAIN = ",;:()[] /"  # what may stand in a data: URI inside quotes as it is
@@ -35,7 +46,12 @@ def of_run(run: Run, anchor: str) -> tuple[DataLink, ...]:
 
 def of_all(results: Results) -> tuple[DataLink, ...]:
     """Return the tables over all runs."""
-    tables = (("runs", overview(results)), ("load audits", loads(results)))
+    tables = (
+        ("runs", overview(results)),
+        ("load audits", loads(results)),
+        ("images", images(results)),
+        ("what was not measured", unmeasured(results)),
+    )
     return tuple(_link(label, table.slug, table) for label, table in tables if table.rows)
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from featreport.report import formats
 from featreport.report.cells import BufferRow, Cell, NormRow, TapRow, WeightRow
+from featreport.report.checks import relinked
 from featreport.report.drawn import MapFigure
 from featreport.report.page import FindingLine, Page, RunPage
 from featreport.results.schema import FORMAT, VERSION
@@ -19,6 +20,7 @@ MANY, FEW = 24, 6  # rows without a finding that each table keeps
 _ROWS = "rows without a finding beyond the {} of each table with the most values near zero"
 GOLDEN = 0.6180339887498949  # its multiples, taken modulo 1, are spread evenly however many there are
 TRIES = 3
+MARKUP = 1500  # bytes of a figure beside its pictures, about
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,17 @@ def steps(results_file: str | None) -> tuple[Step, ...]:
     )
 
 
-def lighter(page: Page, max_bytes: int, results_file: str | None) -> Generator[Page, int, None]:
+def lighter(page: Page, results_file: str | None) -> Generator[Page, int, None]:
     """Yield a page, then the same with less and less on it; each says what it leaves out.
 
     Args:
         page: the whole page.
-        max_bytes: the size it must keep, for the words.
         results_file: as for `steps`.
 
     Sent in turn: by how many bytes the latest page is too large.
     """
     words: list[str] = []
-    page = _saying(page, words, max_bytes)
+    page = _saying(page, words)
     excess = yield page
     for step in steps(results_file):
         for _ in range(TRIES):  # what maps take is estimated
@@ -78,7 +79,7 @@ def lighter(page: Page, max_bytes: int, results_file: str | None) -> Generator[P
             if less == page:
                 break
             words += [step.words] if step.words and step.words not in words else []
-            page = _saying(less, words, max_bytes)
+            page = _saying(less, words)
             excess = yield page
 
 
@@ -86,7 +87,7 @@ def _fixed(words: str, apply: Callable[[Page], Page]) -> Step:
     return Step(words, lambda page, _: apply(page))
 
 
-def _saying(page: Page, words: list[str], max_bytes: int) -> Page:
+def _saying(page: Page, words: list[str]) -> Page:
     """Return the page with the sentence that says what it lacks."""
     maps = (
         [f"feature maps of {formats.plural(page.absent, 'layer')} without a finding"] if page.absent else []
@@ -94,41 +95,46 @@ def _saying(page: Page, words: list[str], max_bytes: int) -> Page:
     if not maps and not words:
         return replace(page, left_out="")
     sentence = (
-        f"Left out to keep the report below {formats.size(max_bytes)}: {'; '.join([*maps, *words])}. "
-        "Raise report.max_bytes to see them, or rebuild the page with featreport render --max-bytes."
+        f"Left out to keep the page light: {'; '.join([*maps, *words])}. To see them raise report.max_bytes, or "
+        "render the results JSON that was written beside the page with featreport render --max-bytes."
     )
     return replace(page, left_out=sentence)
 
 
 def _without_maps(page: Page, excess: int) -> Page:
-    """Leave out maps of about `excess` bytes: of layers without a finding, rectifiers last, evenly over the depth."""
-    candidates = [
-        ((figure.rectifier, place * GOLDEN % 1), number, figure)
-        for number, run in enumerate(page.runs)
-        for place, figure in enumerate((*run.maps, *run.other_maps))
-        if not figure.flagged
-    ]
-    gone: list[tuple[int, MapFigure]] = []
-    for _, number, figure in sorted(candidates, key=lambda one: (one[0], one[1])):
+    """Leave out maps of about `excess` bytes: of layers without a finding, rectifiers last, evenly over the depth.
+
+    Figures that show one picture go together: then it is embedded nowhere, and a page read back lacks the same ones.
+    """
+    groups: dict[str, list[tuple[int, int, MapFigure]]] = {}
+    for number, run in enumerate(page.runs):
+        for place, figure in enumerate((*run.maps, *run.other_maps)):
+            groups.setdefault(figure.pictures[0], []).append((number, place, figure))
+    candidates = sorted(
+        (max(figure.rectifier for _, _, figure in group), group[0][1] * GOLDEN % 1, group[0][0], picture)
+        for picture, group in groups.items()
+        if not any(figure.flagged for _, _, figure in group)
+    )
+    away: set[str] = set()
+    for *_, picture in candidates:
         if excess <= 0:
             break
-        gone.append((number, figure))
-        excess -= figure.weight
-    if not gone:
+        away.add(picture)
+        excess -= groups[picture][0][2].weight + MARKUP * (len(groups[picture]) - 1)
+    if not away:
         return page
-    away = {(number, id(figure)) for number, figure in gone}
     runs = tuple(
-        replace(
-            run,
-            maps=tuple(figure for figure in run.maps if (number, id(figure)) not in away),
-            other_maps=tuple(figure for figure in run.other_maps if (number, id(figure)) not in away),
-        )
-        for number, run in enumerate(page.runs)
+        replace(run, maps=_kept(run.maps, away), other_maps=_kept(run.other_maps, away)) for run in page.runs
     )
-    kept = {key for run in runs for figure in (*run.maps, *run.other_maps) for key in figure.pictures}
-    lost = {key for _, figure in gone for key in figure.pictures} - kept
+    left = {key for run in runs for figure in (*run.maps, *run.other_maps) for key in figure.pictures}
+    lost = {key for picture in away for _, _, figure in groups[picture] for key in figure.pictures} - left
     shelf = tuple(picture for picture in page.shelf if picture.key not in lost)
-    return replace(page, runs=runs, shelf=shelf, absent=page.absent + len(gone))
+    gone = sum(len(groups[picture]) for picture in away)
+    return replace(page, runs=runs, shelf=shelf, absent=page.absent + gone)
+
+
+def _kept(figures: tuple[MapFigure, ...], away: set[str]) -> tuple[MapFigure, ...]:
+    return tuple(figure for figure in figures if figure.pictures[0] not in away)
 
 
 def _without_data(page: Page) -> Page:
@@ -152,7 +158,8 @@ def _with_rows(page: Page, most: int, *, flagged: bool) -> Page:
     moved: dict[str, str] = {}
     runs = tuple(_fewer(run, most, moved, flagged=flagged) for run in page.runs)
     runs = tuple(replace(run, findings=_relinked(run.findings, moved)) for run in runs)
-    return replace(page, runs=runs, findings=_relinked(page.findings, moved))
+    checks = page.checks and relinked(page.checks, moved)
+    return replace(page, runs=runs, findings=_relinked(page.findings, moved), checks=checks)
 
 
 def _fewer(run: RunPage, most: int, moved: dict[str, str], *, flagged: bool) -> RunPage:

@@ -12,6 +12,7 @@ from featreport.report.shelf import Shelf
 from featreport.results.schema import Activation, FeatureMaps, ImageFile, Run
 
 TILE = 56.0  # height of a map on the page, in CSS pixels
+BROADEST, NARROWEST = 120.0, 16.0  # of a map
 HEAD = 16.0  # room for the channel indices
 SPACE = 8.0
 WIDEST = 96.0  # of a thumbnail
@@ -48,18 +49,26 @@ def _pictures(shown: FeatureMaps) -> tuple[str, ...]:
 
 
 def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -> MapFigure:
-    scale = TILE / shown.tile[0]
-    width, gap = shown.tile[1] * scale, shown.gap * scale
+    tall, width = _on_page(shown.tile)
+    under, gap = shown.gap * tall / shown.tile[0], shown.gap * width / shown.tile[1]
     rows, columns = len(shown.images), len(shown.channels)
-    across, down = columns * width + (columns - 1) * gap, rows * TILE + (rows - 1) * gap
-    thumbnails = _thumbnails(run, shown, shelf, [HEAD + row * (TILE + gap) for row in range(rows)])
+    across, down = columns * width + (columns - 1) * gap, rows * tall + (rows - 1) * under
+    tops = [HEAD + row * (tall + under) for row in range(rows)]
+    thumbnails = _thumbnails(run, shown, shelf, tops, tall)
     left = max((thumb.width for thumb in thumbnails), default=0.0) + (SPACE if thumbnails else 0)
     dead = set(tap.dead) if tap else set()
     columns_at = [(channel, left + place * (width + gap)) for place, channel in enumerate(shown.channels)]
     silent = [channel for channel in shown.channels if channel in dead]
     sprite = Placed(left, HEAD, round(across, 2), round(down, 2), shelf.show(shown.picture, across, down))
     loudest = _loudest(run, shown, tap, shelf, columns_at, (width, HEAD + down + SPACE)) if tap else ()
+    below = HEAD + down + SPACE + LOUDEST / 2
+    numbers = (
+        _numbers(run, shown, columns_at, width)
+        if len(loudest) < len(shown.loudest) and tap and tap.rectifier
+        else ()
+    )
     bottom = max((thumb.y + thumb.height for thumb in loudest), default=HEAD + down)
+    bottom = max(bottom, below + 4) if numbers else bottom
     return MapFigure(
         title=_title(shown),
         module=tap.module if tap else "",
@@ -67,10 +76,10 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         width=round(left + across, 1),
         height=round(bottom, 1),
         sprite=sprite,
-        veil=_veil(shown, shelf, left, (rows * (TILE + gap), columns * (width + gap))),
+        veil=_veil(shown, shelf, left, (rows * (tall + under), columns * (width + gap))),
         thumbnails=thumbnails,
         labels=tuple(Label(round(x + width / 2), str(channel), channel in dead) for channel, x in columns_at),
-        gaps=lattice(rows, columns, (TILE, round(width, 3)), round(gap, 3)),
+        gaps=lattice(rows, columns, (tall, width), (under, gap)),
         hatched=tuple(
             Placed(round(x, 1), HEAD, round(width, 1), round(down, 1))
             for channel, x in columns_at
@@ -85,8 +94,16 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         pictures=_pictures(shown),
         weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
         loudest=loudest,
-        overlay=overlay(run, shown, shelf, (across, down), TILE),
+        numbers=numbers,
+        numbers_y=round(below, 1),
+        overlay=overlay(run, shown, shelf, (across, down), (tall, width)),
     )
+
+
+def _on_page(tile: list[int]) -> tuple[float, float]:
+    """Return height and width of a map on the page: 56 pixels high, or lower for a wide one; never a mere line."""
+    scale = min(TILE / tile[0], BROADEST / tile[1])
+    return max(tile[0] * scale, NARROWEST), max(tile[1] * scale, NARROWEST)
 
 
 def _veil(shown: FeatureMaps, shelf: Shelf, left: float, size: tuple[float, float]) -> Placed | None:
@@ -95,6 +112,18 @@ def _veil(shown: FeatureMaps, shelf: Shelf, left: float, size: tuple[float, floa
         return None
     height, width = size
     return Placed(left, HEAD, round(width, 2), round(height, 2), shelf.show(shown.contrast, width, height))
+
+
+def _numbers(
+    run: Run, shown: FeatureMaps, columns_at: list[tuple[int, float]], width: float
+) -> tuple[Label, ...]:
+    """Return the numbers of the images that have no thumbnail to stand under the channel they fire most."""
+    found = []
+    for number, (_, x) in zip(shown.loudest, columns_at, strict=False):
+        file = run.images.files[number] if number is not None and number < len(run.images.files) else None
+        if number is not None and (file is None or file.picture is None):
+            found.append(Label(round(x + width / 2), f"no. {number}", struck=False))
+    return tuple(found)
 
 
 def _loudest(
@@ -140,7 +169,7 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
         veil=None,
         thumbnails=thumbnails,
         labels=(),
-        gaps=lattice(rows, 1, (tall, across), gap),
+        gaps=lattice(rows, 1, (tall, across), (gap, gap)),
         hatched=(),
         units=unit_blocks(dead, shown.tile[1], cell),
         unit_grids=tuple(Placed(left, row * step, across, tall) for row in range(rows)),
@@ -212,4 +241,6 @@ def _scale(shown: FeatureMaps) -> Scale | None:
 def _alt(shown: FeatureMaps, silent: list[int]) -> str:
     what = "Units" if shown.kind == "units" else f"Channels {formats.ranges(shown.channels)}"
     text = f"{what} of {shown.layer}, from {formats.number(shown.low)} (black) to {formats.number(shown.high)} (white)"
-    return f"{text}; silent: {formats.ranges(silent)}" if silent else text
+    text = f"{text}; silent: {formats.ranges(silent)}" if silent else text
+    loudest = ", ".join("none" if number is None else str(number) for number in shown.loudest)
+    return f"{text}; most on image {loudest} of the list" if loudest else text

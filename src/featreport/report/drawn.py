@@ -73,7 +73,7 @@ class MapFigure:
     veil: Placed | None  # over the sprite: brings every map to one scale
     thumbnails: tuple[Placed, ...]
     labels: tuple[Label, ...]
-    gaps: Lattice  # over the gaps of the sprite, in its coordinates
+    gaps: tuple[Lattice, ...]  # over the gaps of the sprite, in its coordinates
     hatched: tuple[Placed, ...]  # dead maps
     units: str  # path of dead units
     unit_grids: tuple[Placed, ...]  # where the grid of units stands, once per image
@@ -84,6 +84,8 @@ class MapFigure:
     pictures: tuple[str, ...]  # keys of all but the thumbnails
     weight: int  # about how many bytes of the page it takes
     overlay: Overlay | None = None
+    numbers: tuple[Label, ...] = ()  # of images that fire a channel most and have no thumbnail
+    numbers_y: float = 0
     loudest: tuple[Placed, ...] = ()  # the image that fires each channel most
 
 
@@ -103,7 +105,7 @@ class KernelFigure:
     """The first layer's filters."""
 
     sprite: Placed
-    gaps: Lattice
+    gaps: tuple[Lattice, ...]
     caption: str
     scale: Scale
     alt: str

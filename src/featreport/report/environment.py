@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
-from jinja2.exceptions import TemplateSyntaxError
+from jinja2.exceptions import TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
@@ -43,14 +43,22 @@ def templates_folder() -> Path:
     )
 
 
-@lru_cache(maxsize=4)
 def environment(own: Path | None = None) -> Environment:
-    """Return the environment that pages are made with.
+    """Return the environment that pages are made with; ours is made once, one with templates of its own each time.
 
     Args:
         own: a folder of templates that go before ours; `featreport/NAME` is ours all the same, to inherit from.
             They are run in Jinja's sandbox: they can read the page model and nothing else.
     """
+    return _ours() if own is None else _environment(own)
+
+
+@lru_cache(maxsize=1)
+def _ours() -> Environment:
+    return _environment(None)
+
+
+def _environment(own: Path | None) -> Environment:
     ours = FileSystemLoader(templates_folder(), encoding="utf-8")
     loader: BaseLoader = ours
     if own is not None:
@@ -87,12 +95,15 @@ def asset(name: str, own: Path | None = None, more: str = "") -> Asset:
 def faults(own: Path) -> list[str]:
     """Return what keeps the templates of a folder from being read, a line each."""
     found = []
-    for path in sorted(own.glob("*.jinja")):
+    for path in sorted(own.rglob("*")):
         try:
-            environment(own).get_template(path.name)
+            if path.suffix == ".jinja":
+                environment(own).get_template(path.relative_to(own).as_posix())
+            elif path.suffix in {".css", ".js"}:
+                path.read_text(encoding="utf-8")
         except TemplateSyntaxError as error:
             found.append(f"{path}:{error.lineno}: {error.message}")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TemplateError) as error:
             found.append(f"{path}: cannot be read ({error})")
     return found
 

@@ -52,7 +52,7 @@ def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:
     )
     return KernelFigure(
         sprite=Placed(0, 0, width, height, shelf.show(shown.picture, width, height)),
-        gaps=lattice(rows, shown.columns, tile, gap),
+        gaps=lattice(rows, shown.columns, tile, (gap, gap)),
         caption=caption,
         scale=Scale(low, high),
         alt=f"{shown.shown} filters of {shown.name}, from {low} to {high}",

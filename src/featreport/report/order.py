@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from featreport.report.anchors import Anchors
+from featreport.report.extras import extra
 from featreport.report.page import Part
-from featreport.report.plugins import extra
 from featreport.results.schema import Results
 
 _OWN = {

@@ -12,7 +12,7 @@ SPACE = 8.0
 
 
 def overlay(
-    run: Run, shown: FeatureMaps, shelf: Shelf, size: tuple[float, float], tall: float
+    run: Run, shown: FeatureMaps, shelf: Shelf, size: tuple[float, float], tile: tuple[float, float]
 ) -> Overlay | None:
     """Lay the maps of the first image shown over what the network was given for it, if that was kept.
 
@@ -21,7 +21,7 @@ def overlay(
         shown: its maps.
         shelf: where pictures are.
         size: width and height of the sprite as it stands on the page.
-        tall: height of one of its tiles there.
+        tile: height and width of one of its tiles there.
     """
     file = run.images.files[shown.images[0]] if shown.images[0] < len(run.images.files) else None
     sprite = shelf.show(shown.picture, *size)
@@ -30,11 +30,11 @@ def overlay(
     high, wide = shown.tile
     width = round(INPUT * min(2.0, wide / high), 1)
     under = shelf.show(file.input, width, INPUT)
-    scale = tall / high  # of the sprite as it stands on the page
+    step = tile[1] * (1 + shown.gap / wide)
     tiles = tuple(
         (
             round(place * (width + SPACE), 1),
-            f"{place * (wide + shown.gap) * scale:.2f} 0 {wide * scale:.2f} {high * scale:.2f}",
+            f"{place * step:.2f} 0 {tile[1]:.2f} {tile[0]:.2f}",
             Placed(0, 0, width, INPUT, under),
         )
         for place in range(len(shown.channels))

@@ -12,7 +12,7 @@ from featreport.report.audits import load_level
 from featreport.report.cells import Cell
 from featreport.report.page import CompareCell, CompareTable, OverviewRow, StripCell
 from featreport.report.rows import count, name, share
-from featreport.results.schema import Activation, Results, Run, weights_alone
+from featreport.results.schema import Activation, Results, Run, distinct, weights_alone
 
 TAU = "0.025"  # of dormant channels
 STRIP = 112.0  # the longest strip, in CSS pixels
@@ -65,7 +65,7 @@ def _dead_parts(run: Run) -> str:
         return ""
     if summary.channels:
         return formats.part(summary.dead_channels, summary.channels)
-    dormant = sum(len((tap.dormant or {}).get(TAU, [])) for tap in run.activations)
+    dormant = sum(len((tap.dormant or {}).get(TAU, [])) for tap in distinct(run.activations))
     return f"{formats.integer(summary.constant_channels)} constant, {formats.integer(dormant)} dormant"
 
 

@@ -19,6 +19,7 @@ class ChartFigure:
     caption: str
     alt: str
     filename: str
+    picture: str = ""  # key, where it is one of the results' pictures
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,47 @@ class FindingLine:
     run: Name
     text: str
     href: str
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """What a check found that did not pass; `href` may be empty."""
+
+    level: Level
+    word: str
+    run: Name
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One check on one run; `severity` is the level the manifest gives it."""
+
+    place: str
+    verdict: str
+    rule: str
+    run: Name
+    href: str
+    level: Level
+    word: str
+    severity: str
+    examined: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ChecksView:
+    """How the checks went; `default`: they are the set that is used where a manifest has none."""
+
+    level: Level
+    sentence: str
+    default: bool
+    first: tuple[CheckLine, ...]
+    more: tuple[CheckLine, ...]
+    rest: str  # how many lines only the results have
+    rows: tuple[CheckRow, ...]
+    rows_left_out: str
 
 
 @dataclass(frozen=True)
@@ -182,7 +224,7 @@ class ExtraTable:
 
     title: str
     heads: tuple[tuple[str, bool], ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
     link: DataLink
 
 
@@ -249,3 +291,4 @@ class Page:
     absent: int = 0  # feature maps that are not here to keep the page small
     data: tuple[DataLink, ...] = ()  # the tables of all runs
     results_file: str = ""  # where the results are, if they are not embedded
+    checks: ChecksView | None = None

@@ -1,27 +1,29 @@
-"""Sections that other distributions add to the page.
+"""Sections that other distributions add to the report.
 
 A distribution offers one by an entry point of the group `featreport.sections`: a function that takes `Results` and
-returns a `Section`. The manifest names it in `report.sections`. It says what is to be read; the page makes the markup,
-and the finished text is audited like everything else.
+returns a `Section`. The manifest names it in `report.sections`. It runs once, in the build; what it says is part of the
+results, so that a page is rendered again without it. It says what is to be read; the page makes the markup.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import hashlib
+import sys
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import Literal
+from importlib.metadata import EntryPoint, entry_points
+from typing import Literal, get_args
 
-from featreport.figures.depth import Chart
-from featreport.report import formats
-from featreport.report.anchors import Anchors
-from featreport.report.data import csv_uri
-from featreport.report.page import ChartFigure, DataLink, ExtraSection, ExtraTable
+from pydantic import ValidationError
+
+from featreport.results.extras import Extra, ExtraColumn, ExtraFigure, ExtraTable
 from featreport.results.schema import Results
-from featreport.tables import Column, Table, Value, csv_text
+from featreport.tables import Column, Table, Value
 
 GROUP = "featreport.sections"
-__all__ = ["Column", "Figure", "Section", "Table", "Value"]
+Media = Literal["image/svg+xml", "image/png", "image/webp"]
+__all__ = ["Column", "Figure", "Section", "Table", "Value", "make"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Figure:
     caption: str
     alt: str
     content: bytes
-    media: Literal["image/svg+xml", "image/png", "image/webp"]
+    media: Media
     width: int  # in CSS pixels
     height: int
     csv: str = ""
@@ -48,57 +50,78 @@ class Section:
     tables: tuple[Table, ...] = ()
 
 
-def extra(name: str, results: Results, anchors: Anchors) -> ExtraSection:
-    """Return the section of a plug-in, or the words that say why it is not there."""
-    anchor = anchors.take("section", name)
+def make(name: str, results: Results) -> tuple[Extra, dict[str, str]]:
+    """Return the section of a plug-in with its pictures, or the words that say why it is not there.
+
+    It is given a copy of the results, and what it prints goes to standard error.
+    """
     entry = next(iter(entry_points(group=GROUP, name=name)), None)
     if entry is None:
-        missing = "The plug-in that makes this section is not installed here."
-        return ExtraSection(anchor, name, problem=missing)
+        return Extra(
+            name=name, title=name, problem="The plug-in that makes this section is not installed."
+        ), {}
     try:
-        return _page(anchor, _section(entry.load()(results)))
-    except Exception as error:  # noqa: BLE001 - whatever a plug-in does wrong, the report is written
-        return ExtraSection(anchor, name, problem=f"The plug-in failed: {type(error).__name__}: {error}")
+        with contextlib.redirect_stdout(sys.stderr):
+            return _checked(name, entry, entry.load()(results.model_copy(deep=True)))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in does wrong, the report is written
+        said = _first(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+        return Extra(
+            name=name, title=name, made_by=_made_by(entry), problem=f"The plug-in failed: {said}"
+        ), {}
 
 
-def _section(made: object) -> Section:
+def _checked(name: str, entry: EntryPoint, made: object) -> tuple[Extra, dict[str, str]]:
     if not isinstance(made, Section):
         raise TypeError(f"it returned {type(made).__name__}, expected featreport.report.plugins.Section")
-    return made
-
-
-def _page(anchor: str, section: Section) -> ExtraSection:
-    figures = tuple(_figure(figure, f"{anchor}-{number}") for number, figure in enumerate(section.figures, 1))
-    tables = tuple(_table(table, anchor) for table in section.tables)
-    return ExtraSection(anchor, section.title, section.paragraphs, figures, tables)
-
-
-def _figure(figure: Figure, stem: str) -> ChartFigure:
-    source = f"data:{figure.media};base64,{base64.b64encode(figure.content).decode('ascii')}"
-    chart = Chart(source, figure.width, figure.height, csv_uri(figure.csv) if figure.csv else "")
-    return ChartFigure(chart, figure.title, figure.caption, figure.alt, f"{stem}.csv")
-
-
-def _table(table: Table, anchor: str) -> ExtraTable:
-    rows = tuple(
-        tuple(_cell(value, column.kind) for value, column in zip(row, table.columns, strict=True))
-        for row in table.rows
+    pictures: dict[str, str] = {}
+    extra = Extra(
+        name=name,
+        title=made.title,
+        made_by=_made_by(entry),
+        paragraphs=list(_several(made.paragraphs)),
+        figures=[_figure(figure, pictures) for figure in made.figures],
+        tables=[_table(table) for table in made.tables],
     )
-    heads = tuple((column.label, column.kind in NUMERIC) for column in table.columns)
-    link = DataLink(table.title, f"{anchor}-{table.slug}.csv", csv_uri(csv_text(table)))
-    return ExtraTable(table.title, heads, rows, link)
+    return extra, pictures
 
 
-NUMERIC = ("integer", "number", "share")
+def _several(words: tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(words, str):
+        raise TypeError("paragraphs: expected a tuple of texts, got one text")
+    return words
 
 
-def _cell(value: Value, kind: str) -> str:
-    if value is None:
-        return formats.NONE
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str):
-        return value
-    if kind == "share":
-        return formats.percent(value)
-    return formats.integer(value) if isinstance(value, int) else formats.number(value)
+def _figure(figure: Figure, pictures: dict[str, str]) -> ExtraFigure:
+    if figure.media not in get_args(Media):
+        raise ValueError(f"a figure's media: expected {', '.join(get_args(Media))}, got {figure.media!r}")
+    key = hashlib.sha256(figure.content).hexdigest()[:16]
+    pictures[key] = f"data:{figure.media};base64,{base64.b64encode(figure.content).decode('ascii')}"
+    return ExtraFigure(
+        title=figure.title,
+        caption=figure.caption,
+        alt=figure.alt,
+        picture=key,
+        width=figure.width,
+        height=figure.height,
+        csv=figure.csv,
+    )
+
+
+def _table(table: Table) -> ExtraTable:
+    columns = [ExtraColumn(key=one.key, label=one.label, kind=one.kind) for one in table.columns]
+    if any(len(row) != len(columns) for row in table.rows):
+        raise ValueError(
+            f"the table {table.title!r} has rows of another length than its {len(columns)} columns"
+        )
+    return ExtraTable(
+        slug=table.slug, title=table.title, columns=columns, rows=[list(row) for row in table.rows]
+    )
+
+
+def _made_by(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.value
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors()[0]
+    return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"

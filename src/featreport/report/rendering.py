@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from jinja2 import TemplateError
 from markupsafe import Markup
 
 from featreport.errors import OutputError, TooLargeError
@@ -15,6 +14,7 @@ from featreport.report.audit import audit
 from featreport.report.detail import lighter
 from featreport.report.environment import asset, environment
 from featreport.report.page import Page
+from featreport.results.codec import SCRIPT_ID
 from featreport.results.schema import Results
 
 
@@ -25,7 +25,7 @@ def render(results: Results, results_file: str | None = None, templates: Path | 
         OutputError: a template of the manifest's own fails, or the page breaks a promise.
         TooLargeError: even the barest page is larger.
     """
-    pages = lighter(assemble(results), results.max_bytes, results_file)
+    pages = lighter(assemble(results), results_file)
     page, sizes = next(pages), []
     while True:
         text = _text(page, templates)
@@ -46,7 +46,7 @@ def render(results: Results, results_file: str | None = None, templates: Path | 
 
 def _text(page: Page, templates: Path | None) -> str:
     try:
-        return (
+        text = (
             environment(templates)
             .get_template("report.html.jinja")
             .render(
@@ -56,10 +56,17 @@ def _text(page: Page, templates: Path | None) -> str:
                 results_json=Markup(page.results_json),  # noqa: S704 - escaped for a script element when it was made
             )
         )
-    except (TemplateError, TypeError, AttributeError) as error:
+    except OutputError:
+        raise
+    except Exception as error:
         if templates is None:
             raise
         raise OutputError(f"{_where(error, templates)}: {type(error).__name__}: {error}") from error
+    if templates is not None and f'id="{SCRIPT_ID}"' not in text:
+        raise OutputError(
+            f"{templates}: report.html.jinja leaves out the results: keep its script of id {SCRIPT_ID}"
+        )
+    return text
 
 
 def _where(error: BaseException, templates: Path) -> str:

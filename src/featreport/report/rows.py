@@ -131,7 +131,7 @@ def _some(metric: str, found: Sequence[int] | None, note: str = "") -> Channels:
         return Channels(Cell(metric, "", formats.NONE), "", "")
     listed = formats.ranges(found[:LISTED])
     if len(found) > LISTED:
-        listed += f" and {formats.integer(len(found) - LISTED)} more, in the CSV file below"
+        listed += f" and {formats.integer(len(found) - LISTED)} more, in the results"
     return Channels(Cell(metric, str(len(found)), formats.integer(len(found))), "", listed, note)
 
 

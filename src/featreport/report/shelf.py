@@ -25,6 +25,7 @@ class Shelf:
         if inputs:  # maps are laid over them: each picture is shown in several places
             self._in_place -= {figure.picture for run in results.runs for figure in run.maps} | inputs
         self._in_place |= {results.page.logo or ""}  # in the page's head
+        self._in_place |= {figure.picture for one in results.extras for figure in one.figures}
         self._in_place -= {file.picture for run in results.runs for file in run.images.files if file.picture}
 
     @property
@@ -37,8 +38,8 @@ class Shelf:
         return all(key in self._sources for key in keys)
 
     def size(self, key: str) -> int:
-        """Return the bytes a picture takes where it stands once, little where it is shown again."""
-        return len(self._sources[key]) if key in self._in_place else 0
+        """Return the bytes a picture takes; it stands once, however often it is shown."""
+        return len(self._sources[key])
 
     def show(self, key: str | None, width: float, height: float) -> Picture | None:
         """Return the picture at this size, or None where the results do not hold it."""

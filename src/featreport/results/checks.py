@@ -26,7 +26,9 @@ class CheckItem(Frozen):
     bound: Literal["at most", "at least", "exactly", "below"] | None = None
     limit: Number | None = None  # the number it was held against, the baseline reckoned in
     baseline: Number | None = None
-    channels: list[int] = Field(default_factory=list)  # what a count counts; of an increase, what is new in it
+    channels: list[int] = Field(
+        default_factory=list
+    )  # what a count counts; of an increase, what is new in it
     names: list[str] = Field(default_factory=list)  # likewise, where it counts tensors, files or layers
 
 
@@ -49,7 +51,9 @@ class CheckOutcome(Frozen):
     severity: Severity
     reason: str = ""  # why it was skipped, or failed without an item
     examined: int = 0  # numbers held against the limits
-    items: list[CheckItem] = Field(default_factory=list)  # worst first; those that keep the limits are not listed
+    items: list[CheckItem] = Field(
+        default_factory=list
+    )  # worst first; those that keep the limits are not listed
 
     @property
     def default(self) -> bool:

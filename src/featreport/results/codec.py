@@ -17,9 +17,10 @@ from featreport.errors import ResultsError
 from featreport.results.schema import FORMAT, VERSION, Results
 
 SCRIPT_ID = "featreport-results"
-MOST = 2 * 10**9  # bytes of JSON that a page may unpack to
+MOST = 200_000_000  # bytes of JSON that a page may unpack to,
+LEAST, TIMES = 16_000_000, 100  # and so many at least, or so many times what is packed: results give 5 to 20
 MEMORY = 2**27  # bytes that unpacking may take
-FEW, LONGEST = 4, 4096  # edges that are not worth packing; bins that any histogram may have
+FEW = 4  # edges that are not worth packing
 
 
 def encode(results: Results) -> str:
@@ -61,18 +62,22 @@ def _unpacked(fields: dict[str, Any], where: str) -> dict[str, Any]:
         return fields
     try:
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
-        text = stream.decompress(base64.b64decode(fields["xz"], validate=True), MOST)
+        packed = base64.b64decode(fields["xz"], validate=True)
+        most = min(MOST, max(LEAST, TIMES * len(packed)))
+        text = stream.decompress(packed, most)
     except (ValueError, TypeError, lzma.LZMAError) as error:
         raise ResultsError(f"{where}: its embedded results are damaged: {error}") from error
     if not stream.eof:
-        raise ResultsError(f"{where}: its embedded results are cut off, or larger than {MOST // 10**9} GB")
+        raise ResultsError(f"{where}: its embedded results are cut off, or larger than {most // 10**6} MB")
     found = _parse(text.decode("utf-8", "replace"), where)
     try:
         for histogram in _histograms(found):
             edges = histogram["edges"]
             if isinstance(edges, dict):
                 first, last, bins = edges["linspace"]
-                histogram["edges"] = linspace(first, last, min(int(bins), LONGEST))
+                if bins != len(histogram["counts"]):
+                    raise ValueError("a histogram with other bins than counts")  # noqa: TRY301 - said just below
+                histogram["edges"] = linspace(first, last, bins)
     except (KeyError, TypeError, ValueError) as error:
         raise ResultsError(f"{where}: its embedded results are damaged: {error!r}") from error
     return found

@@ -6,19 +6,21 @@ A fraction stands beside its parts. Field meanings: the definitions travel in `R
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from featreport.results.checks import CheckItem as CheckItem
 from featreport.results.checks import CheckOutcome as CheckOutcome
 from featreport.results.checks import Severity as Severity
+from featreport.results.extras import Extra as Extra
 from featreport.results.frozen import Frozen as Frozen
 from featreport.results.frozen import Histogram as Histogram
 from featreport.results.frozen import Number as Number
 from featreport.results.taps import Activation as Activation
 from featreport.results.taps import Death as Death
 from featreport.results.taps import RareChannel as RareChannel
+from featreport.results.taps import distinct as distinct
 from featreport.results.tensors import Buffer as Buffer
 from featreport.results.tensors import DeadFilter as DeadFilter
 from featreport.results.tensors import FilterPair as FilterPair
@@ -27,6 +29,7 @@ from featreport.results.tensors import Weight as Weight
 
 FORMAT: Final = "featreport/results"
 VERSION: Final = 1
+Sides = Annotated[list[int], Field(min_length=2, max_length=2)]
 Stage = Literal["source", "checkpoint", "images", "forward", "statistics"]
 
 
@@ -128,7 +131,7 @@ class Summary(Frozen):
     zero_fraction: Number | None
     dead_filters: int
     nonfinite: int  # in activations and parameters together
-    constant_channels: int
+    constant_channels: int  # of each tensor once, also where several taps hand it on
 
 
 class FeatureMaps(Frozen):
@@ -147,7 +150,7 @@ class FeatureMaps(Frozen):
     picture: str  # key in `Results.pictures`
     images: list[int]  # rows: indices into `Images.files`
     channels: list[int]  # columns ("maps"); every unit in order ("units")
-    tile: list[int]  # [height, width] of one tile in the sprite
+    tile: Sides  # [height, width] of one tile in the sprite
     gap: int  # pixels between tiles
     low: Number
     high: Number
@@ -163,7 +166,7 @@ class Kernels(Frozen):
 
     name: str
     picture: str
-    tile: list[int]
+    tile: Sides
     gap: int
     columns: int
     shown: int
@@ -179,7 +182,7 @@ class KernelNorms(Frozen):
     outputs: int
     inputs: int
     kernel: list[int]  # [] for a linear layer: |w|
-    size: list[int]  # [height, width] of the picture: larger matrices are averaged over areas
+    size: Sides  # [height, width] of the picture: larger matrices are averaged over areas
     high: Number
 
 
@@ -287,4 +290,5 @@ class Results(Frozen):
     runs: list[Run]
     comparisons: list[Any] = Field(default_factory=list)
     checks: list[CheckOutcome] = Field(default_factory=list)
+    extras: list[Extra] = Field(default_factory=list)  # sections of plug-ins
     pictures: dict[str, str] = Field(default_factory=dict)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import ConfigDict, Field
 
 from featreport.results.frozen import Frozen, Histogram, Number
@@ -71,3 +73,9 @@ class Activation(Frozen):
     effective_rank: Number | None = None
     effective_rank_reason: str | None = None  # why there is none
     histogram: Histogram
+
+
+def distinct(taps: Sequence[Activation]) -> list[Activation]:
+    """Return the taps without those that hand on the very tensor of another one of them: no channel counts twice."""
+    layers = {tap.layer for tap in taps}
+    return [tap for tap in taps if tap.same_as is None or tap.same_as not in layers]

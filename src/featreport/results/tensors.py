@@ -76,6 +76,9 @@ class Weight(Frozen):
     alpha_distance: Number | None = None
     alpha_tail: int | None = None
     reasons: dict[str, str] = Field(default_factory=dict)  # why a number has no value
+    # 61 float32 (fewer of a smaller tensor), little-endian, in base64: see statistics/weights/sketch.py
+    sketch: str | None = None
+    digest: str | None = None  # of the values: 16 hexadecimal digits
 
 
 class Norm(Frozen):
