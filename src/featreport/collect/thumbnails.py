@@ -20,7 +20,8 @@ def of_the_loudest(
     wanted = Counter(
         number for shown in maps for number in shown.loudest if number is not None and number < len(files)
     )
-    files, pictures = list(files), {}
+    files = list(files)
+    pictures: dict[str, str] = {}
     for number, _ in sorted(wanted.items(), key=lambda item: (-item[1], item[0])):
         file = files[number]
         if file.picture is not None or file.name not in refs or len(pictures) >= MOST:

@@ -62,11 +62,7 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
     sprite = Placed(left, HEAD, round(across, 2), round(down, 2), shelf.show(shown.picture, across, down))
     loudest = _loudest(run, shown, tap, shelf, columns_at, (width, HEAD + down + SPACE)) if tap else ()
     below = HEAD + down + SPACE + LOUDEST / 2
-    numbers = (
-        _numbers(run, shown, columns_at, width)
-        if len(loudest) < len(shown.loudest) and tap and tap.rectifier
-        else ()
-    )
+    numbers = _numbers(run, shown, columns_at, width) if tap is not None and tap.rectifier else ()
     bottom = max((thumb.y + thumb.height for thumb in loudest), default=HEAD + down)
     bottom = max(bottom, below + 4) if numbers else bottom
     return MapFigure(
