@@ -39,7 +39,6 @@ def source(text: str) -> str:
 
 
 SOURCES = "torchvision:NAME, timm:NAME, python:net.py:CALLABLE, python:package.module:CALLABLE or none"
-NOT_YET = "not available yet in this version of featreport"
 EMPTY = "the file is empty ('featreport init' writes a starter manifest)"
 T = "transform"
 BAD = [
@@ -222,30 +221,68 @@ BAD = [
     ),
     (HEAD + "report: {channels: 0}", ["6:20 report.channels: expected a number of at least 1, got 0"]),
     (HEAD + "report: 15MB", ["6:9 report: expected a mapping, got '15MB'"]),
-    (
-        HEAD + "compare: {baseline: a/b}",
-        ["6:1 compare: not available yet in this version of featreport: remove it"],
-    ),
     (HEAD + "compare: {}", ["6:10 compare: missing key 'baseline'"]),
-    (
-        HEAD + "checks: [{metric: activations.dead_fraction, max: 1}]",
-        ["6:1 checks: not available yet in this version of featreport: remove it"],
-    ),
+    (HEAD + "compare: {baseline: 3}", ["6:21 compare.baseline: expected text, got 3 (put it in quotes)"]),
+    (HEAD + "checks: {metric: x}", ["6:9 checks: expected a list, got a mapping"]),
     (
         HEAD + "checks: [{metric: activation.x, min: 2, max: 1, level: eror}]",
         [
-            "6:1 checks: not available yet in this version of featreport: remove it",
-            "6:19 checks[0].metric: expected activations.NAME, weights.NAME or summary.NAME, got 'activation.x' (did you mean 'activations'?)",
+            "6:19 checks[0].metric: expected load.NAME, images.NAME, faithfulness.NAME, summary.NAME, activations.NAME, weights.NAME, buffers.NAME, norms.NAME or run.NAME, got 'activation.x' (did you mean 'activations'?)",
             "6:38 checks[0].min: min is greater than max (2 > 1)",
             "6:56 checks[0].level: expected error or warn, got 'eror' (did you mean 'error'?)",
         ],
     ),
     (
+        HEAD + "checks: [{metric: activations.ded, max: 1}]",
+        ["6:19 checks[0].metric: unknown metric 'activations.ded' (did you mean 'activations.dead'?)"],
+    ),
+    (
+        HEAD + "checks: [{metric: buffers.zzzzz, max: 1}]",
+        [
+            "6:19 checks[0].metric: unknown metric 'buffers.zzzzz' (known in buffers: count, mean, std, min, max, nonfinite)"
+        ],
+    ),
+    (
+        HEAD + "checks: [{metric: activations.dormant, max: 1}, {metric: summary.nonfinite.x, max: 1}]",
+        [
+            "6:19 checks[0].metric: 'activations.dormant' needs a key after it, got 'activations.dormant'",
+            "6:58 checks[1].metric: 'summary.nonfinite' has no parts, got 'summary.nonfinite.x'",
+        ],
+    ),
+    (
         HEAD + "checks: [{metric: weights.mean}]",
         [
-            "6:1 checks: not available yet in this version of featreport: remove it",
-            "6:10 checks[0]: expected 'min', 'max' or both",
+            "6:10 checks[0]: expected a limit: max, min, equals, max_increase or max_relative_increase",
         ],
+    ),
+    (
+        HEAD + "checks: [{metric: weights.mean, max_increase: 1}]",
+        ["6:33 checks[0].max_increase: max_increase needs a baseline: add 'compare: {baseline: RUN_ID}'"],
+    ),
+    (
+        HEAD + "compare: {baseline: a/b}\nchecks: [{metric: weights.mean, max_increase: -1}]",
+        ["7:47 checks[0].max_increase: expected a number of at least 0, got -1"],
+    ),
+    (
+        HEAD + "checks: [{metric: weights.mean, equals: 1, max: 2}]",
+        ["6:44 checks[0].max: equals leaves nothing to max: remove one of them"],
+    ),
+    (
+        HEAD + "checks: [{metric: summary.channels, max: 2, layers: a.*, scope: layer}]",
+        [
+            "6:45 checks[0].layers: 'summary.channels' belongs to no layer: remove 'layers'",
+            "6:65 checks[0].scope: 'summary.channels' is one number of the run: remove the scope",
+        ],
+    ),
+    (
+        HEAD + "checks: [{metric: activations.dead_fraction, max: 2, scope: run}]",
+        [
+            "6:61 checks[0].scope: 'activations.dead_fraction' is no count, so no sum over layers: remove the scope, or take one of summary"
+        ],
+    ),
+    (
+        HEAD + "checks: [{metric: weights.mean, max: 1, lyers: a}]",
+        ["6:41 checks[0]: unknown key 'lyers' (did you mean 'layers'?)"],
     ),
     (
         source("alexnet"),
@@ -391,7 +428,7 @@ def test_the_contract_example_is_kept_to_the_letter(tmp_path, monkeypatch):
     lines = str(caught.value).splitlines()
     assert "config.yaml:16:5  models[2]: unknown key 'chekpoints' (did you mean 'checkpoints'?)" in lines
     assert "config.yaml:20:12 checks[0].max: expected a number, got 'lots'" in lines
-    assert lines[-1] == "3 problems; nothing was run."
+    assert lines[-1] == "2 problems; nothing was run."
 
 
 def test_the_starter_and_its_values_are_valid():

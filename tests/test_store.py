@@ -20,7 +20,7 @@ from PIL import Image
 
 import featreport
 import sample_results as samples
-from featreport import pipeline
+from featreport import pipeline, upkeep
 from featreport.errors import BusyError, ManifestError
 from featreport.executors import serial
 from featreport.plan import fingerprint
@@ -349,9 +349,9 @@ def test_what_was_not_used_for_long_goes_and_the_rest_stays(tmp_path: Path) -> N
     size = (tmp_path / "runs" / "00" / f"{names[0]}.run").stat().st_size
     (tmp_path / "runs/00/.left.part").write_text("x")
     os.utime(tmp_path / "runs/00/.left.part", (1, 1))
-    assert pipeline.clear_store(tmp_path, "2.5d", None) == (1, size)
+    assert upkeep.clear_store(tmp_path, "2.5d", None) == (1, size)
     assert not (tmp_path / "runs/00/.left.part").exists()
-    assert pipeline.clear_store(tmp_path, "30d", str(2 * size)) == (1, size)
+    assert upkeep.clear_store(tmp_path, "30d", str(2 * size)) == (1, size)
     assert [key for key, _ in store.entries()] == names[:2]
 
 
@@ -367,7 +367,7 @@ def test_a_time_or_size_that_is_none_is_refused(
     tmp_path: Path, keep: str, size: str | None, says: str
 ) -> None:
     with pytest.raises(ManifestError, match=says):
-        pipeline.clear_store(tmp_path, keep, size)
+        upkeep.clear_store(tmp_path, keep, size)
 
 
 def test_the_commands_look_after_a_store(project: Path) -> None:

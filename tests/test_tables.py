@@ -93,10 +93,29 @@ def test_depth_tables_are_the_rectifiers_in_order(results):
 
 
 def test_checkpoints_stand_side_by_side(results):
-    ((model, table),) = tables.checkpoints(results)
-    assert model == "net"
-    assert [column.label for column in table.columns] == ["Rectifier layer", "epoch-10", "lr-10"]
-    assert len(table.rows) == sum(tap.rectifier for tap in results.runs[0].activations)
+    dead, near = tables.checkpoints(results)
+    for compared, count in (
+        (dead, sum(tap.rectifier for tap in results.runs[0].activations)),
+        (near, sum(tensor.kind == "weight" for tensor in results.runs[0].weights)),
+    ):
+        assert compared.model == "net"
+        assert [column.label for column in compared.table.columns] == ["Layer", "epoch-10", "lr-10"]
+        assert len(compared.table.rows) == count
+    assert [row[1] for row in near.table.rows] == [
+        tensor.near_zero_fraction for tensor in results.runs[0].weights if tensor.kind == "weight"
+    ]
+
+
+def test_a_network_without_rectifiers_has_its_dormant_channels_by_depth(results):
+    taps = [samples.activation("gelu", 4, 1, rectifier=False, dormant={"0": [], "0.025": [2], "0.1": [1, 2]})]
+    (row,) = rows(tables.dormant_by_depth(results.runs[0].model_copy(update={"activations": taps})))
+    assert (row["layer"], row["dormant"], row["channels"], row["share"]) == ("gelu", 1, 4, 0.25)
+    assert rows(tables.dormant_by_depth(results.runs[0])) == []
+
+
+def test_every_statistic_s_definition_is_a_row(results):
+    found = rows(tables.definitions(results))
+    assert [row["definition"] for row in found] == [entry.sentence for entry in results.definitions]
 
 
 def test_histograms_in_long_form_add_up_to_the_counts(results):
@@ -140,7 +159,7 @@ def test_what_has_no_value_is_an_empty_cell():
 
 
 def test_tables_of_nothing_have_their_head():
-    nothing = samples.results([])
+    nothing = samples.results([], definitions=[])
     for of_all in tables.OVER_RUNS:
         table = of_all(nothing)
         assert table.rows == ()
@@ -185,6 +204,6 @@ def test_rows_are_the_types_they_claim(results):
 
 def test_activation_fields_are_not_forgotten():
     """A new field of a tap must find its column, or be named here."""
-    left_out = {"deaths", "histogram", "shape", "fired_images", "dormant", "loudest_images"}
+    left_out = {"deaths", "histogram", "shape", "fired_images", "dormant"}
     known = {column.key for column in tables.layers(samples.sample().runs[0]).columns}
     assert set(Activation.model_fields) - known - left_out == set()

@@ -23,7 +23,7 @@ MAY = {
     "images": set(),
     "statistics": set(),
     "collect": {"statistics", "sources", "checkpoints", "images"},
-    "executors": {"collect", "plan.fingerprint", "results.entries"},
+    "executors": {"collect", "statistics", "plan.fingerprint", "results.entries"},
     "results": set(),
     "judge": {"report.formats"},
     "figures": {"report.formats"},
@@ -31,7 +31,11 @@ MAY = {
     "tables": {"judge"},
     "paper": {"tables", "figures", "judge", "results", "report.formats"},
     "progress": {"executors"},
+    "gate": {"judge", "results"},
+    "differences": {"judge", "report", "results"},
+    "terminal": {"judge", "report.formats"},
     "pipeline": {
+        "gate",
         "manifest",
         "plan",
         "executors",
@@ -42,7 +46,8 @@ MAY = {
         "report",
         "images.logo",
     },
-    "cli": {"pipeline", "paper", "manifest", "progress"},
+    "upkeep": {"manifest", "results.entries"},
+    "cli": {"gate", "pipeline", "upkeep", "plan.words", "paper", "manifest", "progress", "differences", "terminal"},
     "__main__": {"cli"},
     "__init__": {"pipeline", "results"},
 }
@@ -52,7 +57,7 @@ ONLY = {
     "matplotlib": {"figures", "paper"},
     "jinja2": {"report"},
     "typer": {"cli"},
-    "rich": {"progress"},
+    "rich": {"progress", "terminal"},
 }
 
 

@@ -370,7 +370,7 @@ class TestLaws:
         tensor = self.tensor(shape)
         order = torch.randperm(shape[0], generator=torch.Generator().manual_seed(1))
         found, moved = values(statistic, tensor), values(statistic, tensor[order])
-        for name in ("dead", "dead_filters", "closest"):
+        for name in ("dead", "dead_filters", "closest", "sketch", "digest"):
             found.pop(name, None)
             indices = moved.pop(name, None)
             if name == "dead" and indices is not None:

@@ -84,16 +84,10 @@ def build(
         str, typer.Option("--fail-on", metavar="error|warn", help="Which findings make the exit code 1.")
     ] = "error",
     junit: Annotated[
-        Path | None,
-        typer.Option(
-            "--junit", metavar="FILE", help="Also write the checks as JUnit XML.", show_default=False
-        ),
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the checks as JUnit XML as well.")
     ] = None,
     markdown: Annotated[
-        Path | None,
-        typer.Option(
-            "--markdown", metavar="FILE", help="Also write the checks as Markdown.", show_default=False
-        ),
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write them as Markdown as well.")
     ] = None,
     no_code: NoCodeOption = False,
 ) -> None:
@@ -106,13 +100,11 @@ def build(
     gate.check_files(plan, junit=junit, markdown=markdown)
     with progress_on(sys.stderr) as progress:
         built = pipeline.run_plan(plan, progress, fresh=no_cache)
-    level: pipeline.FailOn = "warn" if fail_on == "warn" else "error"
+    level: gate.FailOn = "warn" if fail_on == "warn" else "error"
     typer.echo(built.report)
-    typer.echo(pipeline.verdict(built.results))
-    for line in gate.lines(built.results):
-        print(line, file=sys.stderr)
-    gate.write_files(built.results, junit=junit, markdown=markdown, fail_on=level)
-    raise typer.Exit(pipeline.exit_code(built.results, level))
+    typer.echo(gate.verdict(built.results))
+    gate.tell(built.results, junit=junit, markdown=markdown, fail_on=level)
+    raise typer.Exit(gate.exit_code(built.results, level))
 
 
 @app.command()
@@ -193,41 +185,21 @@ def diff(
     after: Annotated[Path, typer.Argument(metavar="B", help="The candidate.")],
     pairs: Annotated[
         list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="A_ID=B_ID",
-            help="Runs that are the same although their ids differ; may be repeated.",
-            show_default=False,
-        ),
+        typer.Option("--map", metavar="A_ID=B_ID", help="Runs that are the same under two ids; repeatable."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Compare although images, transform, precision … differ.")
-    ] = False,
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Page to write.", show_default=False)
-    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compare what is not comparable.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Markdown to write.", show_default=False)
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.")
     ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="The whole comparison to write.", show_default=False),
-    ] = None,
+    numbers: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything.")] = None,
     only: OnlyOption = None,
 ) -> None:
     """Compare two results or reports; no torch, no checkpoint."""
     from featreport import differences, terminal
 
-    found = differences.diff(
-        before,
-        after,
-        mapped=pairs or (),
-        force=force,
-        only=only,
-        html=html,
-        markdown=markdown,
-        json=json_file,
-    )
+    outputs = {"html": html, "markdown": markdown, "json": numbers}
+    found = differences.diff(before, after, mapped=pairs or (), force=force, only=only, **outputs)
     terminal.show(found, sys.stdout)
     raise typer.Exit(differences.exit_code(found))
 

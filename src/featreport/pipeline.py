@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 from featreport import gate, manifest
 from featreport.errors import ManifestError, OutputError, TooLargeError
@@ -29,7 +28,6 @@ from featreport.results.outputs import is_as_built, note
 from featreport.results.schema import PageOptions, Provenance, Results, Run, Thresholds
 from featreport.results.store import check_writable, write_atomically
 
-FailOn = Literal["error", "warn"]
 PACKAGES = ("featreport", "torch", "torchvision", "numpy", "pillow")
 
 
@@ -325,27 +323,6 @@ def render(
     check_writable(target)
     write_atomically(target, page)
     return target
-
-
-def verdict(results: Results) -> str:
-    """Return the build's verdict in one line."""
-    from featreport.judge import judge
-
-    return " ".join(filter(None, (judge(results).sentence, gate.verdict(results))))
-
-
-def exit_code(results: Results, fail_on: FailOn = "error") -> int:
-    """Return the exit code of the contract: 0 fine, 1 a check or finding at `fail_on`, 3 a run failed, 4 all did."""
-    failed = sum(run.status == "failed" for run in results.runs)
-    if failed:
-        return 4 if failed == len(results.runs) else 3
-    return 1 if gate.failing(results, fail_on) or (fail_on == "warn" and _warnings(results)) else 0
-
-
-def _warnings(results: Results) -> bool:
-    from featreport.judge import judge
-
-    return judge(results).level in {"warn", "fail"}
 
 
 def _version(package: str) -> str:

@@ -1,9 +1,18 @@
 from featreport.manifest.editor import json_schema, missing, starter
 from featreport.manifest.read import load, read
-from featreport.manifest.schema import CheckpointEntry, ImagesEntry, Manifest, Model, Report, TransformEntry
+from featreport.manifest.schema import (
+    Check,
+    CheckpointEntry,
+    ImagesEntry,
+    Manifest,
+    Model,
+    Report,
+    TransformEntry,
+)
 from featreport.manifest.values import bytes_of
 
 __all__ = [
+    "Check",
     "CheckpointEntry",
     "ImagesEntry",
     "Manifest",

@@ -36,6 +36,8 @@ statistics:
   near_zero: 0.001
   # alpha: true                      # also the heuristic exponent of weight spectra (slow)
 report: {max_bytes: 15MB, channels: 12, images: 4}
+# compare: {baseline: resnet18/IMAGENET1K_V1}                          # or earlier results, e.g. old/report.json
+# checks: [{metric: activations.dead, max_increase: 0, level: error}]  # without any a default set warns
 """
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from featreport.manifest.scalars import Loc, describe, quote, spell
+from featreport.manifest.metrics import find
+from featreport.manifest.scalars import Loc, describe, join_words, quote, spell
 
-NOT_YET = "not available yet in this version of featreport: remove it"
+INCREASES = ("max_increase", "max_relative_increase")
+LIMITS = ("max", "min", "equals", *INCREASES)
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,7 @@ def broken(tree: dict[str, Any]) -> Iterator[Breach]:
             yield from _model(model, ("models", index))
     for index, check in enumerate(_items(tree.get("checks"))):
         if isinstance(check, dict):
-            yield from _check(check, ("checks", index))
-    for key in ("compare", "checks"):
-        if tree.get(key):
-            yield Breach((key,), NOT_YET, at_key=True)
+            yield from _check(check, ("checks", index), compared=bool(tree.get("compare")))
 
 
 def _items(value: Any) -> list[Any]:
@@ -144,10 +143,38 @@ def _transform(transform: Any, loc: Loc) -> Iterator[Breach]:
             yield Breach((*loc, key), f"expected {wanted} (color is {color}), got {len(numbers)}")
 
 
-def _check(check: dict[str, Any], loc: Loc) -> Iterator[Breach]:
+def _check(check: dict[str, Any], loc: Loc, *, compared: bool) -> Iterator[Breach]:
+    limits = [key for key in LIMITS if check.get(key) is not None]
+    if not limits:
+        yield Breach(loc, f"expected a limit: {join_words(LIMITS)}")
     low, high = check.get("min"), check.get("max")
-    if low is None and high is None:
-        yield Breach(loc, "expected 'min', 'max' or both")
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (low, high))
     if numbers and low > high:  # type: ignore[operator]
         yield Breach((*loc, "min"), f"min is greater than max ({describe(low)} > {describe(high)})")
+    for key in limits:
+        if key in INCREASES and not compared:
+            yield Breach(
+                (*loc, key), f"{key} needs a baseline: add 'compare: {{baseline: RUN_ID}}'", at_key=True
+            )
+        elif key != "equals" and "equals" in limits:
+            yield Breach((*loc, key), f"equals leaves nothing to {key}: remove one of them", at_key=True)
+    yield from _reach(check, loc)
+
+
+def _reach(check: dict[str, Any], loc: Loc) -> Iterator[Breach]:
+    """Yield where a check's scope or layers do not go with its metric."""
+    metric, scope = find(check.get("metric")), check.get("scope")
+    if metric is None:
+        return
+    if metric.of == "run":
+        if scope == "layer":
+            yield Breach((*loc, "scope"), f"{quote(metric.path)} is one number of the run: remove the scope")
+        if check.get("layers") is not None and check["layers"] != "*":
+            yield Breach(
+                (*loc, "layers"), f"{quote(metric.path)} belongs to no layer: remove 'layers'", at_key=True
+            )
+    elif scope == "run" and not metric.counts:
+        what = "is no count, so no sum over layers"
+        yield Breach(
+            (*loc, "scope"), f"{quote(metric.path)} {what}: remove the scope, or take one of summary"
+        )

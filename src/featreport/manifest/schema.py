@@ -183,20 +183,35 @@ class Statistics(Section):
 
 
 class Compare(Section):
-    """What the runs are compared with (not available yet)."""
+    """What the runs are compared with."""
 
-    baseline: v.Text = Field(description="A run id, or the path of earlier results.")
+    baseline: v.Text = Field(
+        description="A run id of this manifest, or the path of earlier results (.json) or of a report (.html)."
+    )
 
 
 class Check(Section):
-    """A rule that a measured number must keep (not available yet)."""
+    """A rule that measured numbers must keep: each of them on its own, never their mean."""
 
-    metric: v.Metric = Field(description="activations.NAME, weights.NAME or summary.NAME.")
+    metric: v.Metric = Field(
+        description="A number of the results, e.g. activations.dead, weights.zero_fraction, summary.dead_fraction, "
+        "load.missing; a list counts by its length."
+    )
     min: v.Number | None = Field(None, description="Smallest allowed value.")
     max: v.Number | None = Field(None, description="Largest allowed value.")
+    equals: v.Number | None = Field(None, description="The only allowed value.")
+    max_increase: v.NotNegative | None = Field(
+        None, description="How much more than the baseline's it may be."
+    )
+    max_relative_increase: v.NotNegative | None = Field(
+        None, description="The same as a share of the baseline's, e.g. 0.1; of both the larger counts."
+    )
     level: Literal["error", "warn"] = Field("error", description="Whether breaking it fails the build.")
-    models: v.Text = Field("*", description="Glob of model names.")
-    layers: v.Text = Field("*", description="Glob of layer names.")
+    models: v.Text = Field("*", description="Glob of model names or run ids.")
+    layers: v.Text = Field("*", description="Glob of layer or tensor names.")
+    scope: Literal["layer", "run"] | None = Field(
+        None, description="layer: each layer on its own; run: the count over all its layers."
+    )
 
 
 class Report(Section):
@@ -255,8 +270,11 @@ class Document(Section):
         min_length=1, description="What is looked at."
     )
     statistics: Statistics = Field(default_factory=Statistics, description="Thresholds.")
-    compare: Compare | None = Field(None, description="Not available yet.")
-    checks: tuple[Check, ...] = Field((), description="Not available yet.")
+    compare: Compare | None = Field(None, description="What the runs are compared with.")
+    checks: tuple[Check, ...] | None = Field(
+        None,
+        description="Rules that measured numbers must keep; without any a default set warns, [] is none.",
+    )
     report: Report = Field(default_factory=Report, description="How much the report shows.")
 
 

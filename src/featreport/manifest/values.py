@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
 
+from featreport.manifest import metrics
 from featreport.manifest.scalars import describe, did_you_mean, join_words, quote
 
 SOURCE_FORMS = (
@@ -19,7 +20,6 @@ SOURCE_FORMS = (
 SOURCE_KINDS = ("torchvision", "timm", "python")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps", "xpu")
 PRESETS = ("imagenet", "weights", "none")
-METRIC_GROUPS = ("activations", "weights", "summary")
 LARGEST_SIDE = 16_384  # pixels
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _DOTTED = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
@@ -130,11 +130,9 @@ def bytes_of(value: Any) -> int:
 
 
 def _metric(text: str) -> str:
-    group, dot, name = text.partition(".")
-    if group not in METRIC_GROUPS or not dot or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        forms = join_words(f"{group}.NAME" for group in METRIC_GROUPS)
-        guess = did_you_mean(group, METRIC_GROUPS) if group not in METRIC_GROUPS else ""
-        raise ValueError(f"expected {forms}, got {quote(text)}{guess}")
+    wrong = metrics.problem(text)
+    if wrong:
+        raise ValueError(wrong)
     return text
 
 

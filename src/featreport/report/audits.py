@@ -11,7 +11,7 @@ from featreport.report.drawings import thumbnail
 from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
-from featreport.results.schema import Faithfulness, Load, Results, Run, weights_alone
+from featreport.results.schema import Faithfulness, Images, Load, Results, Run, weights_alone
 
 
 def load(shown: Load | None, anchor: str) -> LoadAudit | None:
@@ -98,7 +98,7 @@ def images(run: Run, anchor: str, shelf: Shelf, listed: dict[str, tuple[str, str
     shown = run.images
     if weights_alone(run):
         return ImageList(anchor, "None: the tensors alone were measured.", (), (), ())
-    first = listed.setdefault(repr(shown), (run.id, anchor))
+    first = listed.setdefault(_contents(shown), (run.id, anchor))
     if first[1] != anchor and shown.files:
         same = formats.plural(shown.count, "image")
         return ImageList(anchor, f"The same {same} as in", (), (), (), (name(first[0]), f"#{first[1]}"))
@@ -119,6 +119,11 @@ def images(run: Run, anchor: str, shelf: Shelf, listed: dict[str, tuple[str, str
             others.append(name(f"{file.name} ({text})"))
     failed = tuple((name(entry.path), entry.reason) for entry in shown.failed)
     return ImageList(anchor, sentence, tuple(items), tuple(others), failed)
+
+
+def _contents(shown: Images) -> str:
+    """Return what tells one list of images from another: not which of them have a thumbnail."""
+    return repr((shown.failed, [(file.name, file.sha256, file.note) for file in shown.files]))
 
 
 def facts(run: Run) -> tuple[Fact, ...]:

@@ -5,31 +5,22 @@ Numbers have nine significant digits there, which tell any two float32 apart; `f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import quote
 
 from featreport.report.page import DataLink
 from featreport.results.schema import Results, Run
-from featreport.tables import (
-    Table,
-    buffers,
-    csv_text,
-    images,
-    layers,
-    loads,
-    norms,
-    overview,
-    unmeasured,
-    weights,
-)
+from featreport.tables import Table, buffers, csv_text, layers, loads, norms, overview, unmeasured, weights
 
 DIGITS = 9
+_LONE = re.compile("[\ud800-\udfff]")  # no UTF-8 file holds a lone surrogate
 PLAIN = ",;:()[] /"  # what may stand in a data: URI inside quotes as it is
 
 
 def csv_uri(text: str) -> str:
     """Return CSV text as a `data:` URI."""
-    return "data:text/csv;charset=utf-8," + quote(text, safe=PLAIN)
+    return "data:text/csv;charset=utf-8," + quote(_LONE.sub("\ufffd", text), safe=PLAIN)
 
 
 def of_run(run: Run, anchor: str) -> tuple[DataLink, ...]:
@@ -49,7 +40,6 @@ def of_all(results: Results) -> tuple[DataLink, ...]:
     tables = (
         ("runs", overview(results)),
         ("load audits", loads(results)),
-        ("images", images(results)),
         ("what was not measured", unmeasured(results)),
     )
     return tuple(_link(label, table.slug, table) for label, table in tables if table.rows)

@@ -19,7 +19,7 @@ class Shelf:
     def __init__(self, results: Results, anchors: Anchors) -> None:
         self._sources = results.pictures
         uses = Counter(key for run in results.runs for key in _keys(run) if key in results.pictures)
-        self._anchors = {key: anchors.take("picture", key) for key in results.pictures}
+        self._anchors = {key: anchors.take("p", key[:8]) for key in results.pictures}
         self._in_place = {key for key, count in uses.items() if count == 1}
         inputs = {file.input for run in results.runs for file in run.images.files if file.input}
         if inputs:  # maps are laid over them: each picture is shown in several places

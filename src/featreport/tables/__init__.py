@@ -1,10 +1,19 @@
 """Results → plain tables: the numbers behind every figure and row, in full precision, in the order of the model."""
 
-from featreport.tables.depth import checkpoints, comparison, dead_by_depth, near_zero_by_depth
+from featreport.tables.depth import (
+    TAU,
+    Compared,
+    checkpoints,
+    comparison,
+    dead_by_depth,
+    dormant_by_depth,
+    near_zero_by_depth,
+    near_zero_comparison,
+)
 from featreport.tables.histograms import activation_histograms, weight_histograms, zeros_counted
 from featreport.tables.layers import firing, layers
-from featreport.tables.pictures import maps
-from featreport.tables.runs import images, loads, overview, unmeasured
+from featreport.tables.pictures import kernel_norms, maps
+from featreport.tables.runs import definitions, images, loads, overview, unmeasured
 from featreport.tables.table import Column, Table, Value, cell_text, csv_text
 from featreport.tables.tensors import buffers, norms, weights
 
@@ -17,15 +26,19 @@ PER_RUN = (
     norms,
     buffers,
     dead_by_depth,
+    dormant_by_depth,
     near_zero_by_depth,
     maps,
+    kernel_norms,
 )
-OVER_RUNS = (overview, loads, images, unmeasured, comparison)
+OVER_RUNS = (overview, loads, images, unmeasured, comparison, near_zero_comparison, definitions)
 
 __all__ = [
     "OVER_RUNS",
     "PER_RUN",
+    "TAU",
     "Column",
+    "Compared",
     "Table",
     "Value",
     "activation_histograms",
@@ -35,12 +48,16 @@ __all__ = [
     "comparison",
     "csv_text",
     "dead_by_depth",
+    "definitions",
+    "dormant_by_depth",
     "firing",
     "images",
+    "kernel_norms",
     "layers",
     "loads",
     "maps",
     "near_zero_by_depth",
+    "near_zero_comparison",
     "norms",
     "overview",
     "unmeasured",

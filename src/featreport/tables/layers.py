@@ -94,7 +94,6 @@ def firing(run: Run) -> Table:
         Field("channel", "Channel", "integer", lambda row: row[1]),
         Field("fired_images", "Fires on", "integer", lambda row: _fired(row[0], row[1])),
         Field("images", "Images", "integer", lambda row: row[0].images),
-        Field("loudest_image", "Loudest image", "integer", lambda row: _loudest(row[0], row[1])),
         Field("dead", "Dead", "flag", lambda row: row[2]),
         Field("cause", "Cause", "text", lambda row: row[3].cause if row[3] else None),
         Field("cause_at", "Shown by", "text", lambda row: row[3].at if row[3] else None),
@@ -115,12 +114,6 @@ def _fired(tap: Activation, channel: int) -> int | None:
 
 def _plain(value: Any) -> Value:
     return value if value is None or isinstance(value, str | int | float | bool) else json.dumps(value)
-
-
-def _loudest(tap: Activation, channel: int) -> int | None:
-    """Return the number of the image on which a channel is loudest; results of earlier versions do not say."""
-    found: list[int | None] | None = getattr(tap, "loudest_images", None)
-    return found[channel] if found is not None and channel < len(found) else None
 
 
 def _of_channel(row: Channel) -> Activation:

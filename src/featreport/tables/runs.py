@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from featreport.results.schema import FailedImage, ImageFile, Load, Results, Run, Summary, Unmeasured
-from featreport.tables.table import Field, Kind, Table, Value, length, tabulate
+from featreport.results.schema import Definition, Load, Results, Run, Summary, Unmeasured
+from featreport.tables.table import Column, Field, Kind, Table, Value, length, tabulate
 
 
 def overview(results: Results) -> Table:
@@ -57,26 +57,33 @@ def loads(results: Results) -> Table:
 
 def images(results: Results) -> Table:
     """Return one row per run and image, the ones that could not be used after those that were."""
-    fields: list[Field[tuple[Run, ImageFile | FailedImage]]] = [
-        Field("run", "Run", "text", lambda row: row[0].id),
-        Field(
-            "image",
-            "Image",
-            "text",
-            lambda row: row[1].name if isinstance(row[1], ImageFile) else row[1].path,
-        ),
-        Field("used", "Used", "flag", lambda row: isinstance(row[1], ImageFile)),
-        Field("sha256", "SHA-256", "text", lambda row: getattr(row[1], "sha256", None)),
-        Field("width", "Width", "integer", lambda row: getattr(row[1], "width", None)),
-        Field("height", "Height", "integer", lambda row: getattr(row[1], "height", None)),
-        Field(
-            "note",
-            "Note",
-            "text",
-            lambda row: row[1].note if isinstance(row[1], ImageFile) else row[1].reason,
-        ),
+    columns = (
+        Column("run", "Run", "text"),
+        Column("image", "Image", "text"),
+        Column("used", "Used", "flag"),
+        Column("sha256", "SHA-256", "text"),
+        Column("width", "Width", "integer"),
+        Column("height", "Height", "integer"),
+        Column("note", "Note", "text"),
+    )
+    rows: list[tuple[Value, ...]] = []
+    for run in results.runs:
+        rows += [
+            (run.id, file.name, True, file.sha256, file.width, file.height, file.note)
+            for file in run.images.files
+        ]
+        rows += [(run.id, lost.path, False, None, None, None, lost.reason) for lost in run.images.failed]
+    return Table("images", "Images", columns, tuple(rows))
+
+
+def definitions(results: Results) -> Table:
+    """Return what each statistic means, with the thresholds used, in the words of the page."""
+    fields: list[Field[Definition]] = [
+        Field("metric", "Metric", "text", lambda entry: entry.metric),
+        Field("label", "Label", "text", lambda entry: entry.label),
+        Field("definition", "Definition", "text", lambda entry: entry.sentence),
     ]
-    return tabulate("images", "Images", fields, (row for run in results.runs for row in _seen(run)))
+    return tabulate("definitions", "Definitions", fields, results.definitions)
 
 
 def unmeasured(results: Results) -> Table:
@@ -88,13 +95,6 @@ def unmeasured(results: Results) -> Table:
     ]
     rows = [(run, entry) for run in results.runs for entry in run.unmeasured]
     return tabulate("unmeasured", "Not measured", fields, rows)
-
-
-def _seen(run: Run) -> Iterator[tuple[Run, ImageFile | FailedImage]]:
-    for file in run.images.files:
-        yield run, file
-    for failed in run.images.failed:
-        yield run, failed
 
 
 def _of_summary(key: str, label: str, kind: Kind, read: Callable[[Summary], Value]) -> Field[Run]:

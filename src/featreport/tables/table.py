@@ -13,6 +13,7 @@ Value = str | int | float | bool | None
 Kind = Literal["text", "integer", "number", "share", "flag", "indices"]
 Item = TypeVar("Item")
 Part = TypeVar("Part")
+_BOTH = "\r\n"
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -75,22 +76,16 @@ def csv_text(table: Table, digits: int | None = None) -> str:
     false. Names are not altered: one that begins with "=" is data here, and a spreadsheet asked to take columns as text
     leaves it alone. Only a lone surrogate, which no UTF-8 file can hold, becomes U+FFFD.
     """
+    lines = [_line([column.key for column in table.columns])]
+    lines += [_line([cell_text(value, digits) for value in row]) for row in table.rows]
+    return "".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Return one line. Only a writer that ends lines with both quotes a carriage return as well as a line feed."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    ends = csv.writer(
-        stream, lineterminator="\r\n"
-    )  # quotes a carriage return, which the other may leave bare
-    writer.writerow([column.key for column in table.columns])
-    for row in table.rows:
-        cells = [cell_text(value, digits) for value in row]
-        if any("\r" in cell for cell in cells):
-            ends.writerow(cells)
-            stream.seek(stream.tell() - 2)
-            stream.truncate()
-            stream.write("\n")
-        else:
-            writer.writerow(cells)
-    return stream.getvalue()
+    csv.writer(stream, lineterminator=_BOTH).writerow(cells)
+    return stream.getvalue().removesuffix(_BOTH) + "\n"
 
 
 def cell_text(value: Value, digits: int | None = None) -> str:

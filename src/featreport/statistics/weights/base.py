@@ -129,7 +129,7 @@ class WeightStatistic(Described, ABC):
     """One sentence, and the fields it adds to a tensor's results.
 
     Laws (held by tests over every registered statistic): permuting output channels permutes indices and changes
-    nothing but the last bits; half-precision tensors give what float32 copies of them give; the number of threads
+    nothing but the last bits (a sketch, which tells places apart, is another then); half-precision tensors give what float32 copies of them give; the number of threads
     changes nothing.
     """
 

@@ -1,0 +1,125 @@
+"""Checks around a build: the earlier results they compare with, and the files that carry their outcomes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from featreport.errors import ManifestError, ResultsError
+from featreport.plan.types import Plan
+from featreport.results import codec
+from featreport.results.schema import Results
+from featreport.results.store import check_writable, write_atomically
+
+FailOn = Literal["error", "warn"]
+SUMMARY = "GITHUB_STEP_SUMMARY"  # the file a job's summary is gathered in
+
+
+def earlier(plan: Plan) -> Results | None:
+    """Return the results that the manifest compares with, where it names a file of them.
+
+    Raises:
+        ManifestError: the file holds none.
+    """
+    if plan.baseline is None or plan.baseline.path is None:
+        return None
+    try:
+        return codec.load(plan.baseline.path)
+    except ResultsError as error:
+        said = str(error).replace(str(plan.baseline.path), repr(plan.baseline.text))
+        raise ManifestError(f"{plan.baseline.place}: {said}\n1 problem; nothing was run.") from None
+
+
+def judged(plan: Plan, results: Results, before: Results | None) -> Results:
+    """Return the results with the outcome of every check of the plan."""
+    from featreport.judge.checks.judging import outcomes
+
+    return results.model_copy(update={"checks": outcomes(plan.checks, results, plan.baseline, before)})
+
+
+def verdict(results: Results) -> str:
+    """Return the build's verdict in one line, with how the manifest's own checks went unless all passed."""
+    from featreport.judge import checks, judge
+
+    own = [outcome for outcome in results.checks if not outcome.default]
+    told = checks.headline(own) if any(one.severity != "ok" for one in own) else ""
+    return f"{judge(results).sentence} {told}".rstrip()
+
+
+def exit_code(results: Results, fail_on: FailOn = "error") -> int:
+    """Return the exit code of the contract: 0 fine, 1 a check or finding at `fail_on`, 3 a run failed, 4 all did."""
+    from featreport.judge import checks, judge
+
+    failed = sum(run.status == "failed" for run in results.runs)
+    if failed:
+        return 4 if failed == len(results.runs) else 3
+    warned = fail_on == "warn" and judge(results).level in {"warn", "fail"}
+    return 1 if warned or checks.failing(results.checks, fail_on) else 0
+
+
+def describe(plan: Plan) -> list[str]:
+    """Return what is planned to be compared and checked, as lines for people; reads the earlier results.
+
+    Raises:
+        ManifestError: the file to compare with holds no results.
+    """
+    before = earlier(plan)
+    told = []
+    if plan.baseline is not None:
+        what = "a run of this build" if before is None else f"{len(before.runs)} earlier runs"
+        told.append(f"baseline  {plan.baseline.text} ({what})")
+    own = [check for check in plan.checks if not check.place.startswith("default")]
+    told.append(
+        f"checks    {len(own)}" if own or not plan.checks else "checks    the default set, which warns"
+    )
+    return told
+
+
+def check_files(plan: Plan, **files: Path | None) -> None:
+    """Prove, before anything is run, that the files asked for can be written and overwrite nothing of the build.
+
+    Raises:
+        ManifestError: two outputs are one file.
+        OutputError: one cannot be written.
+    """
+    taken = {plan.output.resolve(): "the report", plan.results.resolve(): "its results"}
+    for option, path in files.items():
+        if path is None:
+            continue
+        whole = path.resolve()
+        if whole in taken:
+            raise ManifestError(f"--{option}: {str(path)!r} is {taken[whole]} as well; nothing was run.")
+        taken[whole] = f"the file of --{option}"
+        check_writable(whole)
+
+
+def tell(
+    results: Results, *, junit: Path | None = None, markdown: Path | None = None, fail_on: FailOn = "error"
+) -> None:
+    """Tell the outcomes: what did not pass on standard error, JUnit XML and Markdown in files, each whole or not.
+
+    The Markdown is also added to a job's summary, where there is one.
+
+    Raises:
+        OutputError: a file could not be written. A job's summary that cannot be is only mentioned.
+    """
+    from featreport.judge import checks, reports
+
+    for line in checks.lines(results.checks):
+        print(line, file=sys.stderr)
+    if junit is not None:
+        write_atomically(junit.absolute(), reports.junit(results, fail_on))
+    summary = os.environ.get(SUMMARY)
+    if markdown is None and not summary:
+        return
+    text = reports.markdown(results)
+    if markdown is not None:
+        write_atomically(markdown.absolute(), text)
+    if summary:
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(f"{text}\n")
+        except (OSError, ValueError) as error:
+            print(f"{SUMMARY}: cannot be written: {error}", file=sys.stderr)
