@@ -56,6 +56,10 @@ def test_an_older_page_with_plain_results_still_reads() -> None:
     assert codec.decode(page_of(**fields), "page").runs == results.runs
 
 
+def with_histogram(**fields: Any) -> object:
+    return {"runs": [{"activations": [{"histogram": fields}], "weights": []}]}
+
+
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
@@ -65,8 +69,8 @@ def test_an_older_page_with_plain_results_still_reads() -> None:
         (packed({"runs": []})[:-12], "(damaged|cut off)"),
         (packed([]), "expected a JSON object"),
         (packed({}), "damaged"),
-        (packed({"runs": [{"activations": [{"histogram": {"edges": {"linspace": [0, 1]}}}], "weights": []}]}), "damaged"),
-        (packed({"runs": [{"activations": [{"histogram": {"edges": {"linspace": [0, 1, 9]}, "counts": [1]}}], "weights": []}]}), "damaged"),
+        (packed(with_histogram(edges={"linspace": [0, 1]}, counts=[1])), "damaged"),
+        (packed(with_histogram(edges={"linspace": [0, 1, 9]}, counts=[1])), "damaged"),
         (packed({"runs": [], "format": "other"}), "expected format"),
     ],
 )  # fmt: skip

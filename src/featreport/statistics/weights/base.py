@@ -129,8 +129,8 @@ class WeightStatistic(Described, ABC):
     """One sentence, and the fields it adds to a tensor's results.
 
     Laws (held by tests over every registered statistic): permuting output channels permutes indices and changes
-    nothing but the last bits (a sketch, which tells places apart, is another then); half-precision tensors give what float32 copies of them give; the number of threads
-    changes nothing.
+    nothing but the last bits (a sketch, which tells places apart, is another then); half-precision tensors give what
+    float32 copies of them give; the number of threads changes nothing.
     """
 
     @abstractmethod
