@@ -73,7 +73,7 @@ def project(folder: Path, model: str, count: int) -> tuple[list[str], list[str]]
     manifest = folder / "config.yaml"
     names = ", ".join(Path(link).name for link in links)
     manifest.write_text(MANIFEST.format(model=model, count=count, images=names))
-    build = [sys.executable, "-m", "featreport", "build", str(manifest)]
+    build = [sys.executable, "-m", "featreport", "build", "--no-cache", str(manifest)]
     return build, [sys.executable, "-c", BARE, model, *links]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import sample_results as samples
 from featreport import tables
-from featreport.results.schema import Activation, Histogram
+from featreport.results.schema import Activation, CheckItem, CheckOutcome, Histogram
 from featreport.tables import Column, Table
 
 
@@ -111,6 +111,24 @@ def test_a_network_without_rectifiers_has_its_dormant_channels_by_depth(results)
     (row,) = rows(tables.dormant_by_depth(results.runs[0].model_copy(update={"activations": taps})))
     assert (row["layer"], row["dormant"], row["channels"], row["share"]) == ("gelu", 1, 4, 0.25)
     assert rows(tables.dormant_by_depth(results.runs[0])) == []
+
+
+def test_a_check_is_a_row_for_each_number_that_breaks_it(results):
+    broken = CheckItem(
+        layer="relu", verdict="failed", observed=0.25, bound="at most", limit=0.05, channels=[1, 3]
+    )
+    told = {"place": "checks[0]", "run": "net/a", "metric": "activations.dead_fraction", "scope": "layer",
+            "level": "error", "limits": {"max": 0.05}}  # fmt: skip
+    failed = CheckOutcome(**told, verdict="failed", severity="error", items=[broken])
+    passed = CheckOutcome(**told, verdict="passed", severity="ok", examined=7)
+    one, other = rows(tables.checks(results.model_copy(update={"checks": [failed, passed]})))
+    assert (one["layer"], one["observed"], one["limit"], one["channels"]) == ("relu", 0.25, 0.05, "1 3")
+    assert (other["verdict"], other["layer"], other["examined"], other["limits"]) == (
+        "passed",
+        None,
+        7,
+        "max 0.05",
+    )
 
 
 def test_every_statistic_s_definition_is_a_row(results):

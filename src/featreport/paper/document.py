@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from featreport.paper import latex, sheet
+from featreport.paper import latex, letters, sheet
 from featreport.report import formats
 from featreport.results.schema import Results
 
@@ -50,9 +50,10 @@ def tex(results: Results, parts: Sequence[Part]) -> str:
         r"\input{methods}",
     ]
     for part in parts:
+        title = latex.name(formats.shorten(part.title, 100)) if part.title else "All runs"
         lines += [
             "",
-            rf"\section*{{{latex.name(formats.shorten(part.title, 100)) if part.title else 'All runs'}}}",
+            rf"\clearpage\section*{{{title}}}" if part.title and part.tables else rf"\section*{{{title}}}",
         ]
         lines += [latex.prose(part.remark)] if part.remark else []
         lines += [rf"\input{{{path.removesuffix('.tex')}}}" for path in part.tables]
@@ -68,14 +69,15 @@ def readme(results: Results, count: int, left_out: str) -> str:
     return f"""# Paper kit
 
 Made by featreport {version}: {count} figures, each as PDF, SVG and PNG ({sheet.DPI} dpi) at {sheet.COLUMN:.0f} mm and
-{sheet.FULL:.0f} mm, every word in {sheet.SIZE:.0f}-point DejaVu Sans.
+{sheet.FULL:.0f} mm, every word in {letters.SIZE:.0f}-point DejaVu Sans.
 
 - `paper.tex` shows everything: `pdflatex paper && bibtex paper && pdflatex paper && pdflatex paper`
 - `methods.tex`, `methods.md`: the methods paragraph with these settings, versions and numbers; `references.bib`
-- `tables/*.tex`: booktabs longtables (packages array, booktabs, longtable); `tables/*.csv`: the numbers behind every
-  figure and table in full precision, empty where there is no value, UTF-8
-- `figures/`: one folder for each run; `…-values.png` holds the grey levels of feature maps, kernels and units without
-  any decoration, `…-maps.csv` in `tables/` what black and white stand for
+- `tables/`: of all runs, and a folder for each run; `.tex`: booktabs longtables (packages array, booktabs, longtable);
+  `.csv`: the numbers behind every figure and table in full precision, empty where there is no value, UTF-8;
+  `definitions.csv`: what each of them means
+- `figures/`: of all runs, and a folder for each run; `…-values.png` holds the grey levels of feature maps, kernels and
+  units without any decoration, `tables/RUN/maps.csv` what black and white stand for
 
 {left_out or "Nothing was left out."}
 """

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from featreport.paper.sprites import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Drawing:
-    """A figure that is drawn when its turn comes; `draw` takes the width in millimetres."""
+    """A figure that is drawn when its turn comes, perhaps by another process: all that it holds can be pickled.
 
-    slug: str
+    `draw` takes the width in millimetres.
+    """
+
+    words: tuple[str, ...]  # what its file name is made of
     title: str
     caption: str
     draw: Callable[[float], Figure]
-    values: Callable[[], NDArray[np.uint8] | None] | None = None  # its picture's grey levels, bare
+    values: Pixels | None = None  # its picture without decoration, a pixel for each value

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +29,10 @@ class Staging:
         self.files.append(name)
 
     def move(self) -> None:
-        """Move every file into place, one by one, over a file of the same name."""
+        """Move every file into place, one by one, over a file of the same name; none where a folder is in the way."""
+        for name in self.files:
+            if (self._target / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
         for name in self.files:
             path = self._target / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,22 +40,31 @@ class Staging:
 
 
 @contextmanager
-def staged(target: Path) -> Iterator[Staging]:
+def staged(target: Path, folders: Sequence[str]) -> Iterator[Staging]:
     """Yield a place to write to; where nothing goes wrong, its files then move into `target`.
 
+    Args:
+        target: the folder; made, with those above it, where it does not exist.
+        folders: names of folders in it that will be written to: whether they can be is tried beforehand.
+
     Raises:
-        OutputError: something could not be written; what was at `target` before still stands, unless the moving itself
+        OutputError: something cannot be written; what was at `target` before still stands, unless the moving itself
             was cut short.
     """
     aside: Path | None = None
     try:
-        if target.exists() and not target.is_dir():
-            raise OutputError(
-                f"{target}: cannot write the paper kit: it is a file, not a folder; name another place"
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target, so that moving is renaming.
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
+        for folder in (target, *(target / name for name in folders)):
+            if folder.is_dir():
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            elif folder.exists():
+                raise OutputError(
+                    f"{folder}: cannot write the paper kit: it is a file, not a folder; name another place"
+                )
+        # On the disk of the target, so that moving is renaming.
+        beside = target if target.is_dir() else target.parent
+        beside.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=beside, prefix=".featreport-", suffix=".part"))
         staging = Staging(target, aside)
         yield staging
         target.mkdir(exist_ok=True)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 PANELS = 16  # of one sheet
 _BARS, _ZERO, _FLAG = "#6e7781", "#d55e00", "#b5480f"
-_SPACE = 4.0
-_PLOT, _HEIGHT = 11.0, 24.5
+_SPACE = 4.0  # between panels
+_LINE, _PLOT, _BELOW = 3.3, 11.0, 6.3  # heights: of a line of words, of the bars, of what stands below them
+_FIRST, _SPARE = 2.8, 0.6  # the baseline of the first line; between words and bars
+_THICK = 0.8  # of the thinnest bar of zeros
 _COLUMNS = {sheet.COLUMN: 2, sheet.FULL: 4}
 
 
@@ -40,13 +42,13 @@ class _Panel:
 def of_activations(run: Run) -> list[Drawing]:
     """Return the sheets of a run's activations; taps with dead or constant channels or non-finite values first."""
     panels = [_tap(tap) for tap in run.activations]
-    return _sheets(panels, "histograms", "Histograms of activations", run)
+    return _sheets(panels, "histograms", "Histograms of activations", "sampled values", run)
 
 
 def of_weights(run: Run) -> list[Drawing]:
     """Return the sheets of a run's conv and linear weights, those with dead filters first."""
     panels = [_weight(tensor) for tensor in run.weights if tensor.kind == "weight"]
-    return _sheets(panels, "weight-histograms", "Histograms of weights", run)
+    return _sheets(panels, "weight-histograms", "Histograms of weights", "values", run)
 
 
 def flagged(tap: Activation) -> bool:
@@ -74,20 +76,18 @@ def _panel(name: str, words: Sequence[str], row: Activation | Weight, *, flag: b
     return _Panel(name, tuple(words), flag, row.histogram, tables.zeros_counted(row), share)
 
 
-def _sheets(panels: Sequence[_Panel], slug: str, title: str, run: Run) -> list[Drawing]:
-    order = sorted(
-        panels, key=lambda panel: not panel.flagged
-    )  # a stable sort: each part in the model's order
+def _sheets(panels: Sequence[_Panel], slug: str, title: str, what: str, run: Run) -> list[Drawing]:
+    order = sorted(panels, key=lambda panel: not panel.flagged)  # stable: the model's order within each part
     count = -(-len(order) // PANELS)
     caption = (
         f"{title} of {formats.shorten(run.id)}. Layers with findings first, then all others, each in the order of the "
-        "model. Grey: counts of values other than zero, up to the highest of each panel, between the two values "
-        "written below it; “log”: one bin for each doubling of the magnitude. Orange: the share of exact zeros, the "
-        "panel’s height being 100 %."
+        f"model. Grey: counts of {what} other than zero, up to the highest of each panel, between the two values "
+        "written below it; “log”: one bin for each doubling of the magnitude. Orange: the share of exact zeros among "
+        "all values, the panel’s height being 100 %."
     )
     return [
         Drawing(
-            slug if count == 1 else f"{slug}-{number + 1}",
+            (slug,) if count == 1 else (slug, str(number + 1)),
             title,
             caption if count == 1 else f"{caption} Sheet {number + 1} of {count}.",
             _Sheet(tuple(order[number * PANELS : (number + 1) * PANELS])).draw,
@@ -106,19 +106,40 @@ class _Sheet:
         """Return the figure: four panels a row at full width, two in a column."""
         columns = _COLUMNS[width]
         wide = (width - (columns - 1) * _SPACE) / columns
-        made = sheet.Sheet(width, -(-len(self.panels) // columns) * _HEIGHT)
-        for place, panel in enumerate(self.panels):
-            x, y = place % columns * (wide + _SPACE), place // columns * _HEIGHT
-            _draw(made, panel, x, y, wide)
+        rows = [
+            _Row(self.panels[first : first + columns], wide) for first in range(0, len(self.panels), columns)
+        ]
+        made = sheet.Sheet(width, sum(row.height for row in rows))
+        y = 0.0
+        for row in rows:
+            row.draw(made, y)
+            y += row.height
         return made.figure
 
 
-def _draw(made: sheet.Sheet, panel: _Panel, x: float, y: float, wide: float) -> None:
-    made.text(x, y + 2.8, letters.fit(panel.name, wide, sheet.SIZE))
-    if panel.words:
-        colour = _FLAG if panel.flagged else canvas.MUTED
-        made.text(x, y + 6.1, _as_many(panel.words, wide), color=colour)
-    foot = y + 7.2 + _PLOT
+class _Row:
+    """Panels beside one another: as many lines for their names and words as the longest of them needs."""
+
+    def __init__(self, panels: Sequence[_Panel], wide: float) -> None:
+        self._panels, self._wide = panels, wide
+        self._names = [letters.lines(panel.name, wide, 2) for panel in panels]
+        lines = max(len(name) + bool(panel.words) for panel, name in zip(panels, self._names, strict=True))
+        self._foot = lines * _LINE + _SPARE + _PLOT
+        self.height = self._foot + _BELOW
+
+    def draw(self, made: sheet.Sheet, y: float) -> None:
+        for place, (panel, name) in enumerate(zip(self._panels, self._names, strict=True)):
+            x = place * (self._wide + _SPACE)
+            for number, line in enumerate(name):
+                made.text(x, y + _FIRST + number * _LINE, line)
+            if panel.words:
+                colour, below = _FLAG if panel.flagged else canvas.MUTED, _FIRST + len(name) * _LINE
+                made.text(x, y + below, _as_many(panel.words, self._wide), color=colour)
+            _plot(made, panel, x, y + self._foot, self._wide)
+
+
+def _plot(made: sheet.Sheet, panel: _Panel, x: float, foot: float, wide: float) -> None:
+    """Draw the bars on the line at `foot`, and below it between which values they stand."""
     made.lines([[(x, foot), (x + wide, foot)]], canvas.HAIRLINE, 0.8)
     counts, edges = list(panel.histogram.counts), panel.histogram.edges
     if not sum(counts) or len(edges) != len(counts) + 1:
@@ -127,11 +148,15 @@ def _draw(made: sheet.Sheet, panel: _Panel, x: float, y: float, wide: float) -> 
     slot = _slot(edges)
     if slot is not None:
         counts[slot] = max(0, counts[slot] - panel.zeros)
+    if slot is not None and not any(counts):  # the edges say nothing of values that are all 0
+        made.boxes([(x + wide / 2 - _THICK, foot - _PLOT, 2 * _THICK, _PLOT)], _ZERO)
+        made.text(x + wide / 2, foot + 3.2, "0", color=canvas.MUTED, ha="center")
+        return
     step = wide / len(counts)
     made.areas(_steps(counts, x, foot, step), _BARS)
     if slot is not None and panel.zero_share:
         height = max(0.4, panel.zero_share * _PLOT)
-        thick = max(step, 0.8)
+        thick = max(step, _THICK)
         made.boxes([(min(x + slot * step, x + wide - thick), foot - height, thick, height)], _ZERO)
     _axis(made, panel.histogram, x, foot + 3.2, wide)
 
@@ -141,8 +166,8 @@ def _as_many(words: Sequence[str], room: float) -> str:
     text = words[0]
     for word in words[1:]:
         longer = f"{text}, {word}"
-        text = longer if letters.width(longer, sheet.SIZE) <= room else text
-    return letters.fit(text, room, sheet.SIZE)
+        text = longer if letters.width(longer) <= room else text
+    return letters.fit(text, room)
 
 
 def _axis(made: sheet.Sheet, histogram: Histogram, x: float, y: float, wide: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Sequence
 
 from featreport.report import formats
 
@@ -84,6 +86,9 @@ _ACCENTS = {
 }
 _PAIR = 2
 _ASCII = 128
+_LONG_WORD = 24
+_USUAL = {letter: letter for letter in "-,?!'*[]"}  # in prose they may be ligatures and dashes
+_HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def escape(text: str) -> str:
@@ -92,15 +97,27 @@ def escape(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a sentence of ours that may hold escaped names: punctuation keeps its usual ligatures."""
-    usual = {"-": "-", ",": ",", "?": "?", "!": "!", "'": "'", "*": "*", "[": "[", "]": "]"}
-    return "".join(usual.get(letter) or _letter(letter) for letter in text)
+    """Return a sentence of ours that may hold user text: punctuation keeps its ligatures, long words may break."""
+    return " ".join(_word(word) for word in text.split(" "))
+
+
+def _word(word: str) -> str:
+    cut = formats.pieces(word) if len(word) > _LONG_WORD else (word,)
+    return r"\allowbreak{}".join("".join(_USUAL.get(one) or _letter(one) for one in piece) for piece in cut)
 
 
 def name(text: str) -> str:
     """Return a name in typewriter letters that may break after its dots, slashes and every 24 letters."""
-    parts = (escape(piece) for piece in formats.pieces(" ".join(text.split())))
-    return r"\texttt{" + r"\allowbreak{}".join(parts) + "}"
+    return _typewriter(formats.pieces(" ".join(text.split())))
+
+
+def kind(text: str) -> str:
+    """Return the name of a class in typewriter letters that may break before each of its words: Multihead|Attention."""
+    return _typewriter([part for piece in formats.pieces(text) for part in _HUMPS.split(piece)])
+
+
+def _typewriter(pieces: Sequence[str]) -> str:
+    return r"\texttt{" + r"\allowbreak{}".join(map(escape, pieces)) + "}"
 
 
 def _letter(letter: str) -> str:

@@ -65,8 +65,8 @@ def fit(text: str, room: float) -> str:
 def lines(text: str, room: float, most: int = 1) -> tuple[str, ...]:
     """Return a layer's name on at most `most` lines of `room` millimetres.
 
-    Lines end after dots and underscores. Where the name is longer its beginning is left out: layers of a network differ
-    at the end of their names.
+    Lines end after dots and underscores, and inside a word only where it is longer than a line. Where the name is too
+    long its beginning is left out: layers of a network differ at the end of their names.
     """
     whole = drawable(text)
     for start in range(len(whole)):
@@ -83,7 +83,8 @@ def tail(text: str, room: float) -> str:
 
 def _wrapped(text: str, room: float) -> tuple[str, ...]:
     found = [""]
-    for piece in formats.pieces(text):
+    pieces = formats.pieces(text)
+    for piece in (part for whole in pieces for part in ((whole,) if width(whole) <= room else whole)):
         if found[-1] and width(found[-1] + piece) > room:
             found.append(piece)
         else:

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from featreport.paper import latex, references, sentences
-from featreport.paper.headlines import EACH, numbers
+from featreport.judge.findings import rectifiers
+from featreport.paper import references, sentences
+from featreport.paper.headlines import numbers
+from featreport.paper.making import forward, images, what
 from featreport.paper.references import Reference
-from featreport.paper.sentences import Cite, Name, Piece, Sentence
+from featreport.paper.sentences import Cite, Formula, Name, Piece, Sentence, at_most, cite, number
 from featreport.report import formats
 from featreport.results.schema import Results, Run, weights_alone
 
-_LABELS = {"python": "Python", "numpy": "NumPy", "pillow": "Pillow", "reduction": "activations read by"}
 _MOST_BOUNDS = 4  # numbers of images for which the bound is told
+_TAU = 0.025
 
 
 def paragraphs(results: Results) -> tuple[tuple[Sentence, ...], ...]:
-    """Return the methods paragraph and the one with the headline numbers."""
+    """Return three paragraphs: what was run, what its numbers mean, and the headline numbers."""
     used = set(references.used(results))
     networks = [run for run in results.runs if run.status == "ok" and not weights_alone(run)]
-    method = [_what(results, used)]
+    made, meant = what(results, used), []
     if networks:
-        method += [*_images(networks), _forward(networks), *_activations(results, networks, used)]
-    method += _weights(results, used)
-    return tuple(method), tuple(numbers(results))
+        made += [*images(networks), *forward(networks)]
+        meant += _activations(results, networks, used)
+    meant += _weights(results, used)
+    return tuple(made), tuple(meant), tuple(numbers(results))
 
 
 def cited(results: Results) -> tuple[Reference, ...]:
     """Return every reference that the paragraphs cite, each once."""
-    found = dict.fromkeys(
-        piece.reference
-        for paragraph in paragraphs(results)
-        for sentence in paragraph
-        for piece in sentence
-        if isinstance(piece, Cite)
-    )
+    pieces = (piece for paragraph in paragraphs(results) for sentence in paragraph for piece in sentence)
+    found = dict.fromkeys(one for piece in pieces if isinstance(piece, Cite) for one in piece.references)
     return tuple(found)
 
 
@@ -50,140 +48,123 @@ def markdown(results: Results) -> str:
     return "# Methods\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _what(results: Results, used: set[Reference]) -> Sentence:
-    versions = results.provenance.versions
-    others = [
-        f"{name} {version}" for name, version in versions.items() if name not in {"featreport", "torch"}
-    ]
-    models = len({run.model for run in results.runs})
-    failed = sum(run.status == "failed" for run in results.runs)
-    text: list[Piece] = [
-        f"We examined {formats.plural(len(results.runs), 'checkpoint')} of {formats.plural(models, 'model')} with "
-        f"featreport {versions.get('featreport', '')}".rstrip(),
-        Cite(references.featreport(latex.escape(versions.get("featreport", "unknown")))),
-    ]
-    if references.PASZKE in used:
-        text += [f" and PyTorch {versions['torch']}", Cite(references.PASZKE)]
-    text.append(f" ({', '.join(others)})" if others else "")
-    text.append(
-        f"; {formats.plural(failed, 'run')} of them failed and {'has' if failed == 1 else 'have'} no numbers"
-        if failed
-        else ""
-    )
-    return (*text, ".")
-
-
-def _images(networks: Sequence[Run]) -> list[Sentence]:
-    """Return how many images each network saw, and how they were prepared."""
-    groups: dict[tuple[int, str], list[str]] = {}
-    for run in networks:
-        models = groups.setdefault((run.images.count, run.transform), [])
-        if run.model not in models:
-            models.append(run.model)
-    if len(groups) == 1:
-        (count, transform), _ = next(iter(groups.items()))
-        return [
-            (
-                f"Each network saw {formats.plural(count, 'image')}, prepared as follows: ",
-                transform,
-                ".",
-            )
-        ]
-    if len(groups) > EACH:
-        counts = sorted(count for count, _ in groups)
-        span = f"{formats.integer(counts[0])} to {formats.integer(counts[-1])} images"
-        return [(f"The networks saw {span}; overview.csv lists how those of each run were prepared.",)]
-    return [
-        (
-            *sentences.names(models),
-            f" saw {formats.plural(count, 'image')}, prepared as follows: ",
-            transform,
-            ".",
-        )
-        for (count, transform), models in groups.items()
-    ]
-
-
-_READ = "The output of every layer was read before an in-place operation could overwrite it, and summed in float64."
-
-
-def _forward(networks: Sequence[Run]) -> Sentence:
-    devices = ", ".join(sorted({run.device for run in networks if run.device})) or "unknown device"
-    precisions = ", ".join(sorted({run.precision for run in networks}))
-    sizes = sorted({run.batch_size for run in networks if run.batch_size is not None})
-    batches = f", in batches of {_span(sizes)}" if sizes else ""
-    return (
-        _READ,
-        " The networks ran in evaluation mode without gradients, in ",
-        Name(precisions),
-        " on ",
-        Name(devices),
-        f"{batches}.",
-    )
-
-
-def _span(values: Sequence[int]) -> str:
-    first, last = formats.integer(values[0]), formats.integer(values[-1])
-    return first if first == last else f"{first} to {last}"
-
-
 def _activations(results: Results, networks: Sequence[Run], used: set[Reference]) -> list[Sentence]:
     limits = results.thresholds
-    dead, near, constant = (formats.plain(x) for x in (limits.dead, limits.near_zero, limits.constant))
-    text = (
-        f"A channel counts as dead when its absolute activation is at most {dead} at every position of every image; "
-        "headline numbers count channels at the outputs of rectifiers only."
-    )
-    said: list[Sentence] = [(text,)]
-    counts = sorted({run.images.count for run in networks if run.images.count})
-    if references.CLOPPER in used and counts:
-        bounds = "; ".join(
-            f"N = {formats.integer(n)}: {formats.rate_bound(n)}" for n in counts[:_MOST_BOUNDS]
+    said = [_dead(limits.dead, networks), *_evidence(networks, used)]
+    if limits.constant:
+        spread: tuple[Piece, ...] = (
+            "its greatest and its least value differ by at most ",
+            number(limits.constant),
         )
-        more = "; …" if len(counts) > _MOST_BOUNDS else ""
-        text = (
-            "A channel silent on N images fires, with 95 % confidence, on fewer than 1 − 0.05^(1/N) of images like "
-            f"these ({bounds}{more})"
+    else:
+        spread = ("all its values are equal",)
+    said.append(("A channel is constant when ", *spread, " and it is not dead."))
+    said.append(("Activations count as near zero at ", at_most("a", limits.near_zero), "."))
+    said += [(*text, cite(reference), ".") for reference, text in _STATISTICS if reference in used]
+    return [*said, *_defined(results, "Histograms of activations", "histogram")]
+
+
+def _defined(results: Results, what: str, metric: str) -> list[Sentence]:
+    """Return what a statistic is in the words of its own definition."""
+    found = next((entry.sentence for entry in results.definitions if entry.metric == metric), "")
+    return [(f"{what}: {found[0].lower()}{found[1:]}",)] if found else []
+
+
+_STATISTICS: tuple[tuple[Reference, tuple[Piece, ...]], ...] = (
+    (
+        references.HU,
+        ("The share of exact zeros at a rectifier’s output is its average percentage of zeros, APoZ",),
+    ),
+    (
+        references.SOKAR,
+        (
+            "A channel is dormant when the mean of ",
+            Formula("|a|", "|a|"),
+            f" over it is at most {_TAU} of the layer’s mean over channels",
+        ),
+    ),
+    (
+        references.ROY,
+        ("The effective rank is that of the matrix images × channels of means over positions, not centred",),
+    ),
+    (
+        references.SUN,
+        (
+            "Activations are massive at ",
+            Formula("|a| > 100", "|a| > 100"),
+            " and at least 1,000 times the median ",
+            Formula("|a|", "|a|"),
+            " of a sample of their layer",
+        ),
+    ),
+)
+
+
+def _dead(limit: float, networks: Sequence[Run]) -> Sentence:
+    kinds = sorted({tap.module for run in networks for tap in rectifiers(run)})
+    said: list[Piece] = ["A channel counts as dead when ", at_most("a", limit)]
+    said.append(" at every position of every image; ")
+    if kinds:
+        some = [" (", *sentences.names(kinds), ")"] if len(kinds) <= _MOST_BOUNDS else []
+        said += [
+            "the headline counts the channels at the outputs of the measured rectifiers",
+            *some,
+            ", each output once.",
+        ]
+    else:
+        said.append("no network here has a rectifier, so there is no headline of dead channels.")
+    return tuple(said)
+
+
+def _evidence(networks: Sequence[Run], used: set[Reference]) -> list[Sentence]:
+    counts = sorted(
+        {tap.images for run in networks for tap in run.activations if tap.firing_rate_bound is not None}
+    )
+    if references.CLOPPER not in used or not counts:
+        return []
+    told = counts if len(counts) <= _MOST_BOUNDS else [*counts[: _MOST_BOUNDS - 1], counts[-1]]
+    bounds = "; ".join(f"N = {formats.integer(n)}: {formats.rate_bound(n)}" for n in told)
+    return [
+        (
+            "A channel silent on N images fires, with 95 % confidence, on fewer than ",
+            Formula("1 − 0.05^(1/N)", "1 - 0.05^{1/N}"),
+            f" of images like these ({bounds})",
+            cite(references.CLOPPER),
+            ".",
         )
-        said.append((text, Cite(references.CLOPPER), "."))
-    text = (
-        f"Activations count as near zero when their size is at most {near}, and a channel as constant when its "
-        f"greatest and least value differ by at most {constant} and it is not dead."
-    )
-    said.append((text,))
-    cites = (
-        (references.HU, "The share of exact zeros at a rectifier’s output is APoZ"),
-        (references.SOKAR, "A channel is dormant when its mean size is at most 0.025 of the layer’s mean"),
-        (
-            references.ROY,
-            "The effective rank is that of the images × channels matrix of means over positions",
-        ),
-        (
-            references.SUN,
-            "Massive activations are above 100 and at least 1,000 times the median size of their layer",
-        ),
-    )
-    said += [(text, Cite(reference), ".") for reference, text in cites if reference in used]
-    sampling = next((entry.sentence for entry in results.definitions if entry.metric == "histogram"), None)
-    said += [(f"Histograms of activations: {sampling[0].lower()}{sampling[1:]}",)] if sampling else []
-    return said
+    ]
 
 
 def _weights(results: Results, used: set[Reference]) -> list[Sentence]:
     measured = [run for run in results.runs if run.weights]
     if not measured:
         return []
-    near = formats.plain(results.thresholds.near_zero)
-    alone = sum(weights_alone(run) for run in measured)
+    near = results.thresholds.near_zero
+    alone = [run.id for run in measured if weights_alone(run)]
     said: list[Sentence] = []
     if alone:
-        said.append(
-            (f"The tensors of {formats.plural(alone, 'checkpoint')} were read as data, without a network.",)
+        files = "The tensors of " if len(alone) == 1 else f"The tensors of {len(alone)} checkpoints"
+        named: list[Piece] = [Name(alone[0])] if len(alone) == 1 else []
+        said.append((files, *named, " were read as data, without a network."))
+    said.append(
+        (
+            "Near-zero weights are those of convolutions and linear layers with ",
+            at_most("w", near),
+            "; a filter is dead when that holds for all its weights.",
         )
-    said.append((f"Near-zero weights are those of convolutions and linear layers with |w| ≤ {near}.",))
+    )
+    said += _defined(results, "Histograms of weights", "weights.histogram")
     if references.LIU in used:
-        said.append(("Norm scales count as small at |γ| ≤ 0.01", Cite(references.LIU), "."))
+        said.append(
+            (
+                "Scales of normalisation layers, by whose size network slimming prunes",
+                cite(references.LIU),
+                ", count as small at ",
+                at_most("γ", 0.01),
+                ", a threshold of ours.",
+            )
+        )
     if references.MARTIN in used:
         text = "The exponent alpha of a power law was fitted to the tail of each weight’s spectrum"
-        said.append((text, Cite(references.MARTIN), Cite(references.CLAUSET), "; it is a heuristic."))
+        said.append((text, cite(references.MARTIN, references.CLAUSET), "; it is a heuristic."))
     return said

@@ -2,143 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from featreport.figures import canvas
-from featreport.paper import letters, scale, sheet, sprites
+from featreport.paper import exhibit, letters, scale, sheet
 from featreport.paper.drawing import Drawing
-from featreport.paper.sprites import Pixels
+from featreport.paper.exhibit import Exhibit
 from featreport.report import formats
 from featreport.results.schema import Activation, FeatureMaps, Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_GAP, _HEAD, _TITLE, _LABEL = 0.6, 1.4, 4.4, 3.8
-_LEAST, _MOST = 5.2, 14.0  # of a tile's width
+_GAP, _HEAD, _LABEL, _BELOW = 0.6, 1.4, 3.8, 1.0
+_LEAST, _MOST = 5.2, 20.0  # of a tile's width
 _ASPECT = 1.5  # the widest a thumbnail may be
+_PLANE = 3  # axes of an output with maps: channel, height, width
 
 
-def of_tap(run: Run, shown: FeatureMaps, tap: Activation | None, pictures: Mapping[str, str]) -> Drawing:
+def of_tap(run: Run, shown: FeatureMaps, tap: Activation | None, pixels: Exhibit) -> Drawing:
     """Return the drawing of one tap's maps."""
-    title = shown.layer if shown.output is None else f"{shown.layer} [{shown.output}]"
-    title += f" (call {shown.call})" if shown.call else ""
-    module = f", {tap.module}" if tap else ""
-    whole = f" of {formats.integer(tap.channels)}" if tap else ""
-    silent = [channel for channel in shown.channels if tap and channel in set(tap.dead)]
+    title, module = exhibit.tap_title(shown), f", {tap.module}" if tap else ""
+    loudest = ""
+    if tap and any(thumb is not None for thumb in pixels.loudest):
+        loudest = (
+            f" Below each channel: of all {formats.integer(tap.images)} images, the one that fires it most."
+        )
     caption = (
-        f"Feature maps of {formats.shorten(title)} ({formats.shorten(run.id)}{module}): "
-        f"{_channels(shown)}{whole} of {formats.plural(len(shown.images), 'image')}, one "
-        f"scale from {formats.number(shown.low)} (black) to {formats.number(shown.high)} (white). "
-        f"{scale.hatched(silent, tap)}"
-    ).rstrip()
-    drawn = _Mosaic(run, shown, tuple(silent), title + module, pictures)
-    return Drawing("maps", title, caption, drawn.draw, drawn.values)
+        f"Feature maps of {formats.shorten(title)} ({formats.shorten(run.id)}{module}): {_channels(shown, tap)}, "
+        f"{exhibit.of_images(shown, tap)}; {exhibit.shown_range(shown)}{_averaged(shown, tap)}."
+        f"{exhibit.struck('Hatched', pixels, tap, 'channel')}{loudest}"
+    )
+    return Drawing(("maps", title), title, caption, Mosaic(pixels).draw, pixels.values)
 
 
-def _channels(shown: FeatureMaps) -> str:
-    """Return "the first 12 channels", or how else they were chosen."""
-    chosen = {"strongest": "the strongest ", "rarest": "the rarest ", "dead": "dead channels first, "}
-    return chosen.get(getattr(shown, "chosen", "first"), "") + formats.plural(len(shown.channels), "channel")
+def _channels(shown: FeatureMaps, tap: Activation | None) -> str:
+    """Return "the first 12 of 32 channels", or by which rule they were chosen."""
+    some = len(shown.channels)
+    if tap is None:
+        return formats.plural(some, "channel")
+    if some == tap.channels and shown.chosen == "first":
+        return f"all {formats.plural(some, 'channel')}"
+    few = f"{formats.part(some, tap.channels)} channels"
+    return {
+        "first": f"the first {few}",
+        "strongest": f"{few}, those of the greatest mean |a| first",
+        "rarest": f"{few}, those that fire on the fewest images first",
+        "dead": f"{few}, dead ones first",
+    }[shown.chosen]
+
+
+def _averaged(shown: FeatureMaps, tap: Activation | None) -> str:
+    if tap is None or len(tap.shape) != _PLANE or tap.channel_axis or tap.shape[1:] == shown.tile:
+        return ""
+    return f"; maps of {formats.shape(tap.shape[1:])} averaged to {formats.shape(shown.tile)}"
 
 
 @dataclass(frozen=True)
 class _Place:
     """The measures of a mosaic at one width, in millimetres."""
 
-    tile: tuple[float, float]  # height, width
+    tiling: sheet.Tiling
     left: float
     columns: int  # of one block
     blocks: int
     rows: int  # images drawn
+    loudest: float  # height of the row below them
 
     @property
     def block(self) -> float:
         """The height of a block with its labels."""
-        return _LABEL + self.rows * (self.tile[0] + _GAP) + 1.0
+        return _LABEL + self.rows * self.tiling.down + self.loudest + _BELOW
 
 
-@dataclass(frozen=True)
-class _Mosaic:
-    """The maps of one tap."""
+@dataclass(frozen=True, eq=False)
+class Mosaic:
+    """The tiles of one tap: a row for each image, a column for each channel."""
 
-    run: Run
-    shown: FeatureMaps
-    silent: tuple[int, ...]
-    title: str
-    pictures: Mapping[str, str]
-
-    def values(self) -> Pixels | None:
-        """Return the grey levels of all tiles, a row per image."""
-        cut = sprites.tiles(self.shown, self.pictures)
-        return None if cut is None else sprites.joined(cut)
+    pixels: Exhibit
 
     def draw(self, width: float) -> Figure:
         """Return the figure; channels that find no room beside one another go on in a block below."""
-        maps = sprites.tiles(self.shown, self.pictures)
-        thumbs = scale.thumbnails(self.run, self.shown, self.pictures)
-        place = self._place(width, thumbs)
-        made = sheet.Sheet(width, _TITLE + place.blocks * place.block + scale.HEIGHT)
-        made.text(0, 3, letters.fit(self.title, width, sheet.SIZE))
-        if maps is None:
-            made.text(0, _TITLE + 4, "the picture is not in this report", color=canvas.MUTED)
+        title = letters.lines(self.pixels.title, width, 2)
+        top = scale.head(title)
+        place = self._place(width, sheet.TALLEST - top - scale.HEIGHT)
+        made = sheet.Sheet(width, top + place.blocks * place.block + scale.HEIGHT)
+        scale.write_title(made, title)
+        for block in range(place.blocks):
+            self._block(made, place, block, top + block * place.block)
+        images = len(self.pixels.tiles)
+        note = f"first {formats.part(place.rows, images)} images" if place.rows < images else ""
+        foot = top + place.blocks * place.block
+        if self.pixels.unscaled:
+            made.text(0, foot + 4, self.pixels.unscaled, color=canvas.MUTED)
         else:
-            for block in range(place.blocks):
-                self._block(made, maps, thumbs, place, block)
-        left_out = len(self.shown.images) - place.rows
-        note = f"first {formats.part(place.rows, len(self.shown.images))} images" if left_out else ""
-        scale.draw(made, self.shown, width, _TITLE + place.blocks * place.block, note)
+            scale.write(made, self.pixels.low, self.pixels.high, foot, note)
         return made.figure
 
-    def _place(self, width: float, thumbs: list[Pixels | None]) -> _Place:
-        shown = self.shown
-        ratio = min(2.0, max(0.2, shown.tile[0] / shown.tile[1]))
-        aspect = min(_ASPECT, max((t.shape[1] / t.shape[0] for t in thumbs if t is not None), default=0.0))
-        least = max(_LEAST, max(letters.width(str(c), sheet.SIZE) for c in shown.channels) + 0.6)
-        columns = len(shown.channels)
-        while columns > 1 and self._tile(width, columns, aspect * ratio) < least:
+    def _place(self, width: float, room: float) -> _Place:
+        images, channels, height, breadth = self.pixels.tiles.shape[:4]
+        ratio = min(2.0, max(0.2, height / breadth))
+        found = [thumb for thumb in self.pixels.thumbs if thumb is not None]
+        aspect = min(_ASPECT, max((thumb.shape[1] / thumb.shape[0] for thumb in found), default=0.0))
+        least = max(_LEAST, max(letters.width(str(channel)) for channel in self.pixels.channels) + 0.6)
+        columns = channels
+        while columns > 1 and _tile(width, columns, aspect * ratio) < least:
             columns -= 1
-        blocks = -(-len(shown.channels) // columns)
-        columns = -(-len(shown.channels) // blocks)  # blocks of like size
-        wide = min(_MOST, self._tile(width, columns, aspect * ratio))
+        blocks = -(-channels // columns)
+        columns = -(-channels // blocks)  # blocks of like size
+        wide = min(_MOST, _tile(width, columns, aspect * ratio))
         tall = wide * ratio
-        room = sheet.TALLEST - _TITLE - scale.HEIGHT - blocks * (_LABEL + 1)
-        rows = max(1, min(len(shown.images), int(room // (blocks * (tall + _GAP)))))
+        below = tall + _BELOW if any(thumb is not None for thumb in self.pixels.loudest) else 0.0
+        rows = int((room - blocks * (_LABEL + below + _BELOW)) // (blocks * (tall + _GAP)))
         left = tall * aspect + _HEAD if aspect else 0.0
-        return _Place((tall, wide), left, columns, blocks, rows)
+        tiling = sheet.Tiling((height, breadth), wide, tall, _GAP)
+        return _Place(tiling, left, columns, blocks, max(1, min(images, rows)), below)
 
-    @staticmethod
-    def _tile(width: float, columns: int, thumb: float) -> float:
-        return (width - (_HEAD if thumb else 0) - (columns - 1) * _GAP) / (columns + thumb)
-
-    def _block(
-        self, made: sheet.Sheet, maps: Pixels, thumbs: list[Pixels | None], place: _Place, block: int
-    ) -> None:
+    def _block(self, made: sheet.Sheet, place: _Place, block: int, top: float) -> None:
+        y, tiling = top + _LABEL, place.tiling
         first = block * place.columns
-        channels = self.shown.channels[first : first + place.columns]
-        tall, wide = place.tile
-        top = _TITLE + block * place.block + _LABEL
-        for column, channel in enumerate(channels):
-            x = place.left + column * (wide + _GAP)
-            dead = channel in self.silent
-            made.text(x + wide / 2, top - 0.9, str(channel), ha="center")
-            if dead:
-                half = letters.width(str(channel), sheet.SIZE) / 2 + 0.3
-                made.lines(
-                    [[(x + wide / 2 - half, top - 1.9), (x + wide / 2 + half, top - 1.9)]], canvas.INK, 0.7
-                )
-            for row in range(place.rows):
-                y = top + row * (tall + _GAP)
-                made.image(maps[row, first + column], x, y, wide, tall)
-                if dead:
-                    scale.hatch(made, x, y, wide, tall)
-        for row in range(place.rows):
-            thumb = thumbs[row]
+        channels = range(first, min(first + place.columns, len(self.pixels.channels)))
+        made.tiles(self.pixels.tiles[: place.rows, first : channels.stop], place.left, y, tiling)
+        for channel in channels:
+            self._channel(made, place, channel, place.left + (channel - first) * tiling.across, y)
+        for row, thumb in enumerate(self.pixels.thumbs[: place.rows]):
             if thumb is not None:
-                y, long = top + row * (tall + _GAP), tall * thumb.shape[1] / thumb.shape[0]
-                high = tall if long <= place.left - _HEAD else tall * (place.left - _HEAD) / long
-                made.image(np.ascontiguousarray(thumb), 0, y, min(long, place.left - _HEAD), high)
+                made.fitted(thumb, 0, y + row * tiling.down, place.left - _HEAD, tiling.height)
+
+    def _channel(self, made: sheet.Sheet, place: _Place, channel: int, x: float, y: float) -> None:
+        """Draw what stands around a column: the channel's number, hatching, the image that fires it most."""
+        tiling, number = place.tiling, str(self.pixels.channels[channel])
+        middle = x + tiling.width / 2
+        made.text(middle, y - 0.9, number, ha="center")
+        if channel in self.pixels.silent:
+            half = letters.width(number) / 2 + 0.3
+            made.lines([[(middle - half, y - 1.9), (middle + half, y - 1.9)]], canvas.INK, 0.7)
+            for row in range(place.rows):
+                scale.hatch(made, x, y + row * tiling.down, tiling.width, tiling.height)
+        loudest = self.pixels.loudest[channel] if self.pixels.loudest else None
+        if loudest is not None:
+            below = y + place.rows * tiling.down + _BELOW
+            made.fitted(loudest, x, below, tiling.width, tiling.height, centre=True)
+
+
+def _tile(width: float, columns: int, thumb: float) -> float:
+    """Return how wide a tile is beside others and a thumbnail `thumb` times as wide."""
+    return (width - (_HEAD if thumb else 0) - (columns - 1) * _GAP) / (columns + thumb)

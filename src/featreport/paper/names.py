@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 _OTHER = re.compile(r"[^a-z0-9]+")
-_LONGEST = 40
+_LONGEST = 60
 _DEVICES = {"con", "prn", "aux", "nul"} | {
     f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)
 }  # of Windows

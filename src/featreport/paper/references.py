@@ -55,7 +55,7 @@ SUN = Reference(
     """@inproceedings{sun2024massive,
   author    = {Sun, Mingjie and Chen, Xinlei and Kolter, J. Zico and Liu, Zhuang},
   title     = {Massive Activations in Large Language Models},
-  booktitle = {Conference on Language Modeling (COLM)},
+  booktitle = {First Conference on Language Modeling (COLM)},
   year      = {2024},
   note      = {arXiv:2402.17762}
 }""",
@@ -135,7 +135,7 @@ def featreport(version: str) -> Reference:
 
 _ACTIVATIONS: tuple[tuple[Reference, Callable[[Activation], bool]], ...] = (
     (HU, lambda tap: tap.rectifier and tap.zero_fraction is not None),
-    (CLOPPER, lambda tap: tap.fired_images is not None),
+    (CLOPPER, lambda tap: tap.firing_rate_bound is not None),
     (SOKAR, lambda tap: tap.dormant is not None),
     (ROY, lambda tap: tap.effective_rank is not None),
     (SUN, lambda tap: tap.massive is not None),

@@ -1,18 +1,16 @@
-"""A figure measured in millimetres, and its bytes as PDF, SVG and PNG: the same for the same content."""
+"""A figure measured in millimetres, in the style of the kit."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from featreport.figures import canvas
-from featreport.paper.letters import FAMILY
+from featreport.paper.letters import FAMILY, SIZE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
 COLUMN, FULL = 85.0, 175.0  # widths in millimetres
 TALLEST = 225.0
 DPI = 300
-SIZE = 8.0  # points, of every word
 MM = 1 / 25.4  # in inches
+_TIMES, _FEW_PIXELS = 16, 64  # enlarged no further, but for tiles of very few pixels
 Points = Sequence[tuple[float, float]]
 _STYLE: dict[str, Any] = {
     **canvas.STYLES,
@@ -58,10 +56,27 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width * MM, height * MM), dpi=72)
 
 
+class Tiling:
+    """How tiles of `shape` pixels stand beside one another: `width` × `height` mm each, about `gap` mm apart.
+
+    Enlarged `times` they have hard edges at 300 dpi, and the gap between them is a whole number of their pixels.
+    """
+
+    def __init__(self, shape: Sequence[int], width: float, height: float, gap: float) -> None:
+        self.width, self.height = width, height
+        most = max(_TIMES, -(-_FEW_PIXELS // shape[1]))
+        self.times = max(1, min(most, round(width * MM * DPI / shape[1])))
+        pixel = width / (shape[1] * self.times)
+        self.gap = max(1, int(gap / pixel)) if gap else 0
+        self.across = width + self.gap * pixel  # from one tile to the next
+        self.down = height + self.gap * height / (shape[0] * self.times)
+
+
 class Sheet:
     """A white sheet with its origin at the top left; every length is in millimetres, every word in `SIZE` points."""
 
     def __init__(self, width: float, height: float) -> None:
+        self.width = width
         self.figure = blank(width, height)
         self._axes = self.figure.add_axes((0, 0, 1, 1))
         self._axes.set_xlim(0, width)
@@ -90,11 +105,35 @@ class Sheet:
 
     def image(self, pixels: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> None:
         """Place a grey [h, w] or RGB [h, w, 3] picture with hard pixels, enlarged so that no viewer smooths it."""
-        rgb = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels  # noqa: PLR2004 - grey
-        times = max(1, min(16, round(width * MM * DPI / max(1, rgb.shape[1]))))
-        large = rgb.repeat(times, axis=0).repeat(times, axis=1)
-        extent = (x, x + width, y + height, y)
-        self._axes.imshow(large, extent=extent, interpolation="none", aspect="auto", zorder=1)
+        self.tiles(pixels[None, None], x, y, Tiling(pixels.shape, width, height, 0.0))
+
+    def tiles(self, tiles: NDArray[np.uint8], x: float, y: float, tiling: Tiling) -> None:
+        """Place tiles [rows, columns, h, w] or [rows, columns, h, w, 3] as one picture, which draws the faster."""
+        rows, columns, height, width = tiles.shape[:4]
+        high, wide, gap = height * tiling.times, width * tiling.times, tiling.gap
+        white = np.full((rows, high + gap, columns, wide + gap, *tiles.shape[4:]), 255, np.uint8)
+        white[:, :high, :, :wide] = tiles.repeat(tiling.times, 2).repeat(tiling.times, 3).swapaxes(1, 2)
+        large = white.reshape(rows * (high + gap), columns * (wide + gap), *tiles.shape[4:])
+        large = large[: large.shape[0] - gap, : large.shape[1] - gap]
+        rgb = np.repeat(large[..., None], 3, axis=2) if large.ndim == 2 else large  # noqa: PLR2004 - grey
+        right = x + (columns - 1) * tiling.across + tiling.width
+        foot = y + (rows - 1) * tiling.down + tiling.height
+        self._axes.imshow(rgb, extent=(x, right, foot, y), interpolation="none", aspect="auto", zorder=1)
+
+    def fitted(
+        self,
+        pixels: NDArray[np.uint8],
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        *,
+        centre: bool = False,
+    ) -> None:
+        """Place a picture at the top of a box, as large as it fits there, at its left or in its middle."""
+        scale = min(width / pixels.shape[1], height / pixels.shape[0])
+        wide, tall = scale * pixels.shape[1], scale * pixels.shape[0]
+        self.image(pixels, x + (width - wide) / 2 if centre else x, y, wide, tall)
 
     def _draw(self, shapes: Sequence[Points], *, closed: bool, **how: Any) -> None:
         from matplotlib.patches import PathPatch
@@ -107,47 +146,3 @@ class Sheet:
             codes += [Path.MOVETO] + [Path.LINETO] * (len(shape) - 1) + ([Path.CLOSEPOLY] if closed else [])
         if corners:
             self._axes.add_patch(PathPatch(Path(corners, codes), zorder=2, **how))
-
-
-def pdf(figure: Figure, title: str) -> bytes:
-    """Return the figure as a PDF of one page, text as TrueType text, without dates."""
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
-
-    stream = io.BytesIO()
-    made = {"Title": title, "Creator": "featreport", "Producer": None, "CreationDate": None}
-    paper: Any = FigureCanvasPdf(figure)
-    paper.print_pdf(stream, metadata=made)
-    return stream.getvalue()
-
-
-def svg(figure: Figure) -> bytes:
-    """Return the figure as an SVG, text as text, without dates."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    stream = io.StringIO()
-    paper: Any = FigureCanvasSVG(figure)
-    paper.print_svg(stream, metadata={"Date": None, "Creator": None})
-    return stream.getvalue().encode("utf-8")
-
-
-def png(figure: Figure) -> bytes:
-    """Return the figure as an RGB PNG of 300 dots per inch that says so."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    before = figure.dpi
-    figure.set_dpi(DPI)
-    paper: Any = FigureCanvasAgg(figure)
-    paper.draw()
-    pixels = np.asarray(paper.buffer_rgba())[..., :3]
-    figure.set_dpi(before)
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG", dpi=(DPI, DPI))
-    return stream.getvalue()
-
-
-FORMATS = ("pdf", "svg", "png")
-
-
-def files(figure: Figure, title: str) -> dict[str, bytes]:
-    """Return the figure's bytes by file suffix."""
-    return {"pdf": pdf(figure, title), "svg": svg(figure), "png": png(figure)}

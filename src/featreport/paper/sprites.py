@@ -22,25 +22,28 @@ _MOST_PIXELS = 40_000_000  # of one picture: a sprite of 4096 units or 64 channe
 def tiles(shown: FeatureMaps, pictures: Mapping[str, str]) -> Pixels | None:
     """Return the tiles `[images, columns, h, w]` of a tap in grey, 0 standing for `low` and 255 for `high`.
 
-    Columns are channels, or one where all units share a tile. A sprite may hold each tile in its own contrast, with a
-    picture of one pixel per tile beside it that brings all to the common scale: out = own · (1 − alpha) + grey · alpha.
+    Columns are channels, or one where all units share a tile. Where the tiles stand each in its own contrast, the veil
+    brings them to the common scale (see `FeatureMaps`).
 
     Returns:
         None where the picture is missing, cannot be read, or is not as large as it says.
     """
+    cut = own(shown, pictures)
+    if cut is None or shown.contrast is None:
+        return cut
+    veil = pixels(pictures.get(shown.contrast), "LA")
+    if veil is None or veil.shape[:2] != cut.shape[:2]:
+        return None
+    grey, alpha = veil[..., :1, None].astype(np.float64), veil[..., 1:, None].astype(np.float64) / 255
+    return np.rint(cut * (1 - alpha) + grey * alpha).astype(np.uint8)
+
+
+def own(shown: FeatureMaps, pictures: Mapping[str, str]) -> Pixels | None:
+    """Return the tiles `[images, columns, h, w]` as their sprite has them; None as for `tiles`."""
     sprite = pixels(pictures.get(shown.picture), "L")
     rows, columns = len(shown.images), len(shown.channels) if shown.kind == "maps" else 1
     height, width = shown.tile
-    cut = None if sprite is None else _cut(sprite, rows, columns, height, width, shown.gap)
-    key = getattr(shown, "contrast", None)
-    if cut is None or key is None:
-        return cut
-    overlay = pixels(pictures.get(key), "RGBA")
-    if overlay is None or overlay.shape[:2] != (rows, columns):
-        return None
-    alpha = overlay[..., 3:4, None].astype(np.float64) / 255
-    grey = overlay[..., 0:1, None].astype(np.float64)
-    return np.rint(cut * (1 - alpha) + grey * alpha).astype(np.uint8)
+    return None if sprite is None else _cut(sprite, rows, columns, height, width, shown.gap)
 
 
 def kernels(shown: Kernels, pictures: Mapping[str, str]) -> Pixels | None:

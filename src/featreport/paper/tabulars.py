@@ -2,181 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
 from featreport import tables
+from featreport.judge.findings import lacking
 from featreport.paper import latex
+from featreport.paper.longtable import Row, Shown, count, longtable, moments, name, part, shape, share, wide
+from featreport.paper.sentences import Formula, Name, Sentence, at_most
 from featreport.report import formats
-from featreport.tables import Table, Value
-
-NEEDS = "booktabs, longtable, array"
-Row = dict[str, Value]
+from featreport.results.schema import Results, Run, Thresholds
+from featreport.tables import Table
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """One column of a LaTeX table: its head, its alignment, and the text of a row's cell, already LaTeX."""
-
-    head: str
-    align: str
-    text: Callable[[Row], str]
-
-
-def overview(table: Table) -> str:
+def overview(results: Results) -> str:
     """Return the overview of all runs."""
+    limits, status = results.thresholds, {run.id: _status(run) for run in results.runs}
     shown = [
-        _Shown("Run", _wide(46), lambda row: _name(row["run"])),
-        _Shown("Parameters", "r", lambda row: _count(row["parameters"])),
-        _Shown("Images", "r", lambda row: _count(row["images"])),
-        _Shown("Dead", "r", lambda row: _part(row["dead_channels"], row["channels"])),
-        _Shown("", "r", lambda row: _share(row["dead_fraction"])),
-        _Shown("Near zero", "r", lambda row: _share(row["near_zero_fraction"])),
-        _Shown("Zero", "r", lambda row: _share(row["zero_fraction"])),
-        _Shown("Non-finite", "r", lambda row: _count(row["nonfinite"])),
-        _Shown("Status", _wide(20), _status),
+        Shown("Run", wide(46), lambda row: name(row["run"])),
+        Shown("Parameters", "r", lambda row: count(row["parameters"])),
+        Shown("Images", "r", lambda row: count(None if row["source"] == "none" else row["images"])),
+        Shown("Dead", "r", lambda row: part(row["dead_channels"], row["channels"])),
+        Shown("", "r", lambda row: share(row["dead_fraction"])),
+        Shown("Near zero", "r", lambda row: share(row["near_zero_fraction"])),
+        Shown("Zero", "r", lambda row: share(row["zero_fraction"])),
+        Shown("Non-finite", "r", lambda row: count(row["nonfinite"])),
+        Shown("Status", wide(20), lambda row: status[str(row["run"])]),
     ]
-    caption = (
-        "All runs. Dead: channels at rectifier outputs that never exceed the threshold on any image; near zero and "
-        "zero: shares of the weights of convolutions and linear layers."
+    caption: Sentence = (
+        "All runs. Dead: channels at the outputs of rectifiers with ",
+        at_most("a", limits.dead),
+        " at every position of every image. Near zero and zero: weights of convolutions and linear layers with ",
+        at_most("w", limits.near_zero),
+        " and ",
+        at_most("w", 0),
+        ". Non-finite: NaN and infinite values in activations and parameters together.",
     )
-    return _longtable(table, shown, caption, "overview")
+    return longtable(tables.overview(results), shown, caption, "overview")
 
 
-def layers(table: Table, run: str, label: str) -> str:
+def layers(table: Table, limits: Thresholds, run: str, label: str) -> str:
     """Return the taps of one run."""
     shown = [
-        _Shown("Layer", _wide(39), _tap),
-        _Shown("Module", _wide(20), lambda row: _name(row["module"])),
-        _Shown("Shape", "l", lambda row: _shape(row["shape"])),
-        _Shown("Dead", "r", lambda row: _part(row["dead"], row["channels"])),
-        _Shown("Zero", "r", lambda row: _share(row["zero_fraction"])),
-        _Shown("Near zero", "r", lambda row: _share(row["near_zero_fraction"])),
-        *_moments(table),
+        Shown("Layer", wide(39), _tap),
+        Shown("Module", wide(20), lambda row: latex.kind(formats.shorten(str(row["module"])))),
+        Shown("Shape", "l", lambda row: shape(row["shape"])),
+        Shown("Dead", "r", lambda row: part(row["dead"], row["channels"])),
+        Shown("Zero", "r", lambda row: share(row["zero_fraction"])),
+        Shown("Near zero", "r", lambda row: share(row["near_zero_fraction"])),
+        *moments(table),
     ]
-    caption = "Activations of every layer of "
-    return _longtable(table, shown, caption, label, of=run)
+    images = sorted({int(count) for count in table.column("images") if isinstance(count, int)})
+    over = f" over {formats.plural(images[0], 'image')}" if len(images) == 1 else ""
+    caption: Sentence = (
+        "Activations of the measured layers of ",
+        Name(formats.shorten(run, 80)),
+        f"{over}. Dead: channels with ",
+        at_most("a", limits.dead),
+        " at every position of every image. Zero, near zero: values with ",
+        at_most("a", 0),
+        " and ",
+        at_most("a", limits.near_zero),
+        ". Mean, population standard deviation, least and greatest: of all finite values.",
+    )
+    return longtable(table, shown, caption, label)
 
 
-def weights(table: Table, run: str, label: str) -> str:
+def weights(table: Table, limits: Thresholds, run: str, label: str) -> str:
     """Return the parameter tensors of one run."""
     shown = [
-        _Shown("Tensor", _wide(46), lambda row: _name(row["name"])),
-        _Shown("Shape", "l", lambda row: _shape(row["shape"])),
-        _Shown("Dead filters", "r", lambda row: _part(row["dead"], row["channels"])),
-        _Shown("Zero", "r", lambda row: _share(row["zero_fraction"])),
-        _Shown("Near zero", "r", lambda row: _share(row["near_zero_fraction"])),
-        *_moments(table),
+        Shown("Tensor", wide(46), lambda row: name(row["name"])),
+        Shown("Shape", "l", lambda row: shape(row["shape"])),
+        Shown("Dead filters", "r", lambda row: part(row["dead"], row["channels"])),
+        Shown("Zero", "r", lambda row: share(row["zero_fraction"])),
+        Shown("Near zero", "r", lambda row: share(row["near_zero_fraction"])),
+        *moments(table),
     ]
-    return _longtable(table, shown, "Parameters of ", label, of=run)
+    caption: Sentence = (
+        "Parameters of ",
+        Name(formats.shorten(run, 80)),
+        ". Dead filters: output channels of conv and linear weights with ",
+        at_most("w", limits.near_zero),
+        " throughout. Zero, near zero: values with ",
+        at_most("w", 0),
+        " and ",
+        at_most("w", limits.near_zero),
+        ". Mean, standard deviation with ",
+        Formula("n − 1", "n - 1"),
+        ", least and greatest: of all finite values.",
+    )
+    return longtable(table, shown, caption, label)
 
 
-def checkpoints(table: Table, model: str, label: str) -> str:
-    """Return the dead shares of a model's checkpoints side by side, at most as many as a page is wide."""
+def checkpoints(compared: tables.Compared, limits: Thresholds, label: str) -> str:
+    """Return a share by checkpoint, at most as many checkpoints side by side as a page is wide."""
+    table = compared.table
     kept = table.columns[1 : 1 + _ACROSS]
-    shown = [_Shown("Layer", _wide(40), lambda row: _name(row["layer"]))]
-    wide = min(24, 125 // max(1, len(kept)))
-    shown += [_checkpoint(column.key, column.label, wide) for column in kept]
+    shown = [Shown("Layer", wide(40), lambda row: name(row["layer"]))]
+    each = min(24, 125 // max(1, len(kept)))
+    shown += [_checkpoint(column.key, column.label, each) for column in kept]
     rest = len(table.columns) - 1 - len(kept)
-    note = f" The first {len(kept)} checkpoints; {rest} more are in the CSV file." if rest else ""
-    return _longtable(table, shown, f"Dead channels by checkpoint.{note} Model ", label, of=model)
+    more = (
+        f" The first {len(kept)} checkpoints; {formats.integer(rest)} more are in the CSV file."
+        if rest
+        else ""
+    )
+    limit = at_most("a", limits.dead) if compared.unit == "dead" else at_most("w", limits.near_zero)
+    model = Name(formats.shorten(compared.model, 80))
+    return longtable(table, shown, (f"{compared.what} (", limit, ") of ", model, f".{more}"), label)
 
 
 _ACROSS = 8  # checkpoints side by side
 
 
-def _checkpoint(key: str, label: str, wide: int) -> _Shown:
+def _checkpoint(key: str, label: str, millimetres: int) -> Shown:
     head = latex.name(formats.shorten(label, 28))
-    align = rf">{{\raggedleft\arraybackslash}}p{{{wide}mm}}"
-    return _Shown(head, align, lambda row: _share(row[key]))
-
-
-def _longtable(table: Table, shown: Sequence[_Shown], caption: str, label: str, of: str | None = None) -> str:
-    """Return the table; its head is repeated on every page. `of` is a name that ends the caption."""
-    keys = [column.key for column in table.columns]
-    words = latex.prose(caption) + ("" if of is None else latex.name(formats.shorten(of, 80)) + ".")
-    head = " & ".join(column.head for column in shown) + r" \\"
-    lines = [
-        f"% Needs the packages {NEEDS}.",
-        r"{\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{longtable}}{{@{{}}{''.join(column.align for column in shown)}@{{}}}}",
-        rf"\caption{{{words}}}\label{{tab:{label}}}\\",
-        r"\toprule",
-        head,
-        r"\midrule",
-        r"\endfirsthead",
-        r"\toprule",
-        head,
-        r"\midrule",
-        r"\endhead",
-        r"\bottomrule",
-        r"\endlastfoot",
-    ]
-    for row in table.rows:
-        values = dict(zip(keys, row, strict=True))
-        lines.append(" & ".join(column.text(values) for column in shown) + r" \\")
-    if not table.rows:
-        lines.append(rf"\multicolumn{{{len(shown)}}}{{@{{}}l@{{}}}}{{None.}} \\")
-    return "\n".join([*lines, r"\end{longtable}}", ""])
-
-
-def _moments(table: Table) -> list[_Shown]:
-    return [
-        _moment(table, key, head)
-        for key, head in (("mean", "Mean"), ("std", "Std"), ("min", "Min"), ("max", "Max"))
-    ]
-
-
-def _moment(table: Table, key: str, head: str) -> _Shown:
-    """Return a column of numbers with as many decimals as its typical value needs."""
-    values = [value for value in table.column(key) if isinstance(value, float | int)]
-    places = formats.decimals(values)
-    return _Shown(head, "r", lambda row: latex.prose(formats.fixed(_number(row[key]), places)))
-
-
-def _wide(millimetres: int) -> str:
-    return rf">{{\raggedright\arraybackslash}}p{{{millimetres}mm}}"
+    align = rf">{{\raggedleft\arraybackslash}}p{{{millimetres}mm}}"
+    return Shown(head, align, lambda row: share(row[key]))
 
 
 def _tap(row: Row) -> str:
-    text = _name(row["layer"])
+    text = name(row["layer"])
     if row["output"] is not None:
-        text += f" ({_name(row['output'])})"
+        text += f" ({name(row['output'])})"
     return f"{text} (call {row['call']})" if row["call"] else text
 
 
-def _status(row: Row) -> str:
-    if row["status"] == "failed":
-        return f"failed ({latex.escape(_text(row['failed_stage'] or 'unknown'))})"
-    lost = sum(int(row[key] or 0) for key in ("load_missing", "load_mismatched"))
+def _status(run: Run) -> str:
+    if run.status == "failed":
+        return f"failed ({run.error.stage if run.error else 'unknown'})"
+    lost = len(lacking(run.load)) + len(run.load.mismatched) if run.load else 0
     return f"{formats.integer(lost)} not loaded" if lost else "complete"
-
-
-def _part(count: Value, whole: Value) -> str:
-    known = isinstance(count, int) and isinstance(whole, int) and whole > 0
-    return formats.part(count, whole) if known and isinstance(count, int) and isinstance(whole, int) else "--"
-
-
-def _share(value: Value) -> str:
-    return latex.prose(formats.percent(_number(value)))
-
-
-def _count(value: Value) -> str:
-    return latex.prose(formats.integer(value if isinstance(value, int) else None))
-
-
-def _shape(value: Value) -> str:
-    return latex.prose(_text(value).replace("x", "×")) or "scalar"
-
-
-def _number(value: Value) -> float | None:
-    return value if isinstance(value, float | int) else None
-
-
-def _name(value: Value) -> str:
-    """Return a name that fits a few lines of its column; the CSV file has it in full."""
-    return latex.name(formats.shorten(_text(value), 100))
-
-
-def _text(value: Value) -> str:
-    return tables.cell_text(value)

@@ -1,5 +1,6 @@
 """Results → plain tables: the numbers behind every figure and row, in full precision, in the order of the model."""
 
+from featreport.tables.checks import checks
 from featreport.tables.depth import (
     TAU,
     Compared,
@@ -31,7 +32,16 @@ PER_RUN = (
     maps,
     kernel_norms,
 )
-OVER_RUNS = (overview, loads, images, unmeasured, comparison, near_zero_comparison, definitions)
+OVER_RUNS = (
+    overview,
+    checks,
+    loads,
+    images,
+    unmeasured,
+    comparison,
+    near_zero_comparison,
+    definitions,
+)
 
 __all__ = [
     "OVER_RUNS",
@@ -45,6 +55,7 @@ __all__ = [
     "buffers",
     "cell_text",
     "checkpoints",
+    "checks",
     "comparison",
     "csv_text",
     "dead_by_depth",
