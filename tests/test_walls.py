@@ -47,7 +47,17 @@ MAY = {
         "images.logo",
     },
     "upkeep": {"manifest", "results.entries"},
-    "cli": {"gate", "pipeline", "upkeep", "plan.words", "paper", "manifest", "progress", "differences", "terminal"},
+    "cli": {
+        "gate",
+        "pipeline",
+        "upkeep",
+        "plan.words",
+        "paper",
+        "manifest",
+        "progress",
+        "differences",
+        "terminal",
+    },
     "__main__": {"cli"},
     "__init__": {"pipeline", "results"},
 }

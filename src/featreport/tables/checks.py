@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from featreport.results.schema import CheckItem, CheckOutcome, Results
-from featreport.tables.table import Field, Table, indices, tabulate
+from featreport.tables.table import Field, Kind, Table, Value, indices, tabulate
 
 Line = tuple[CheckOutcome, CheckItem | None]
 
@@ -23,15 +25,21 @@ def checks(results: Results) -> Table:
         Field("reason", "Reason", "text", lambda row: row[0].reason or None),
         Field("examined", "Numbers examined", "integer", lambda row: row[0].examined),
         Field("compared_with", "Compared with", "text", lambda row: row[0].baseline),
-        Field("layer", "Layer", "text", lambda row: row[1].layer or None if row[1] else None),
-        Field("call", "Call", "integer", lambda row: row[1].call if row[1] else None),
-        Field("output", "Output", "text", lambda row: row[1].output if row[1] else None),
-        Field("item_verdict", "Of this number", "text", lambda row: row[1].verdict if row[1] else None),
-        Field("observed", "Observed", "number", lambda row: row[1].observed if row[1] else None),
-        Field("bound", "Bound", "text", lambda row: row[1].bound if row[1] else None),
-        Field("limit", "Limit", "number", lambda row: row[1].limit if row[1] else None),
-        Field("baseline", "Baseline", "number", lambda row: row[1].baseline if row[1] else None),
-        Field("channels", "Channels", "indices", lambda row: indices(row[1].channels) if row[1] else None),
+        _of_item("layer", "Layer", "text", lambda item: item.layer or None),
+        _of_item("call", "Call", "integer", lambda item: item.call),
+        _of_item("output", "Output", "text", lambda item: item.output),
+        _of_item("item_verdict", "Of this number", "text", lambda item: item.verdict),
+        _of_item("observed", "Observed", "number", lambda item: item.observed),
+        _of_item("bound", "Bound", "text", lambda item: item.bound),
+        _of_item("limit", "Limit", "number", lambda item: item.limit),
+        _of_item("baseline", "Baseline", "number", lambda item: item.baseline),
+        _of_item("channels", "Channels", "indices", lambda item: indices(item.channels)),
     ]
-    rows = [(outcome, item) for outcome in results.checks for item in (outcome.items or [None])]
+    rows: list[Line] = []
+    for outcome in results.checks:
+        rows += [(outcome, item) for item in outcome.items] or [(outcome, None)]
     return tabulate("checks", "Checks", fields, rows)
+
+
+def _of_item(key: str, label: str, kind: Kind, read: Callable[[CheckItem], Value]) -> Field[Line]:
+    return Field(key, label, kind, lambda row: None if row[1] is None else read(row[1]))
