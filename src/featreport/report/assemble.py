@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from featreport.judge import Finding, Target, judge
 from featreport.judge.verdict import RunVerdict
@@ -33,6 +35,15 @@ _RESERVED = (
 
 def assemble(results: Results) -> Page:
     """Return the page of `results`."""
+    with ThreadPoolExecutor(
+        1
+    ) as pool:  # the compression lets go of the interpreter while the charts are drawn
+        packed = pool.submit(codec.embedded, results)
+        page = _page(results)
+        return replace(page, results_json=script_safe(packed.result()))
+
+
+def _page(results: Results) -> Page:
     anchors = Anchors()
     for word in _RESERVED:
         anchors.take(word)
@@ -72,7 +83,7 @@ def assemble(results: Results) -> Page:
         shelf=shelf.rest(),
         data=data.of_all(results),
         absent=sum(drawings.absent(run, shelf) for run in results.runs),
-        results_json=script_safe(codec.embedded(results)),
+        results_json="",
         checks=checks.view(results, places),
     )
 
