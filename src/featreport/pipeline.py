@@ -146,7 +146,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
     with held(plan.output):
         logo, pictures = _logo(plan)
         done: list[Outcome] = []
-        for outcome in execute(plan, listener, store, () if fresh else known):
+        for outcome in execute(plan, listener, store, () if fresh else known, _warm):
             if store is not None and outcome.run.status == "ok" and not outcome.kept:
                 store.write(
                     known[len(done)], Entry(run=outcome.run, pictures=outcome.pictures, made=outcome.made)
@@ -207,6 +207,12 @@ def gather(
         runs=runs,
         pictures=pictures,
     )
+
+
+def _warm() -> None:
+    from featreport.report import warm
+
+    warm()
 
 
 def _with_plugins(plan: Plan, results: Results) -> Results:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Thread
 from typing import Protocol
 
 from featreport.plan.fingerprint import Hasher, key_of
@@ -69,7 +70,11 @@ def keys(plan: Plan) -> tuple[str, ...]:
 
 
 def execute(
-    plan: Plan, progress: Progress, store: Store | None = None, known: Sequence[str] = ()
+    plan: Plan,
+    progress: Progress,
+    store: Store | None = None,
+    known: Sequence[str] = (),
+    meanwhile: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
     """Yield each run's outcome, in the order of the plan; what the store holds is not measured again.
 
@@ -78,10 +83,13 @@ def execute(
         progress: who listens.
         store: where finished runs are kept; None keeps none.
         known: the keys of the runs whose entries may be taken from it, "" for one that is to be measured anew.
+        meanwhile: done in a thread of its own while the first run is measured, which leaves the interpreter free.
     """
     kept = [store.read(key) if store is not None and key else None for key in known or [""] * len(plan.runs)]
     wanted = tuple(run for run, entry in zip(plan.runs, kept, strict=True) if entry is None)
     bench = _Bench(plan, wanted) if wanted else None
+    if bench is not None and meanwhile is not None:
+        Thread(target=meanwhile, daemon=True).start()
     for number, (run, entry) in enumerate(zip(plan.runs, kept, strict=True), start=1):
         if entry is not None:
             progress.run_kept(entry.run, number, len(plan.runs))

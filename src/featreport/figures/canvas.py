@@ -51,6 +51,12 @@ STYLES: dict[str, Any] = {
 }
 
 
+def warm() -> None:
+    """Import what charts are drawn with, so that the first one does not wait for it."""
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401 - to have it in memory
+
+
 def blank(salt: str, width: float = 4.8, height: float = 2.1) -> tuple[Figure, Axes, Any]:
     """Return an empty chart of `width` × `height` inches with its settings; `salt` tells its ids from other charts'."""
     import matplotlib as mpl
