@@ -40,12 +40,12 @@ $(VENV)/.ready-test: $(VENV)/.ready-report
 	$(BIN)/python -m pip install --quiet --no-deps $(SPECIMENS)
 	touch $@
 
-# The page is opened in a real browser. Without one those tests are skipped, and fail where CI is set.
+# The page is opened in a real browser, and its PDF read by pdftotext. Without a browser those tests are skipped, and fail where CI is set.
 .PHONY: chromium
 chromium:
 ifeq ($(CHROMIUM),)
 	@if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium poppler-utils >/dev/null; \
 	else echo "chromium is not installed; the tests that open the page in a browser will be skipped"; fi
 endif
 
