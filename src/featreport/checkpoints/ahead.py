@@ -39,10 +39,14 @@ class ReadAhead:
         self._thread = threading.Thread(target=self._read, args=(checkpoint, source, stamp), daemon=True)
         self._thread.start()
 
-    def take(self, checkpoint: CheckpointRef, source: SourceRef) -> Opened | None:
-        """Return the content of this checkpoint, if it was read ahead and stands unchanged; forget all else."""
+    def wait(self) -> None:
+        """Wait until nothing is being read."""
         if self._thread is not None:
             self._thread.join()
+
+    def take(self, checkpoint: CheckpointRef, source: SourceRef) -> Opened | None:
+        """Return the content of this checkpoint, if it was read ahead and stands unchanged; forget all else."""
+        self.wait()
         same, found = self._of == (checkpoint, source), self._found
         self._thread = self._of = self._found = None
         if not same or found is None or checkpoint.path is None or _stamp(checkpoint.path) != found[0]:

@@ -73,6 +73,7 @@ def _auto(job: Job, model: nn.Module) -> int:
 def batches_of(job: Job, refs: Sequence[ImageRef], size: int, **more: Any) -> ImageBatches:
     """Return some images of a run as batches."""
     run = job.run
+    job.session.alone()
     name = {"torchvision": run.source.name, "timm": run.source.text}.get(run.source.kind)
     return ImageBatches(refs, run.transform, name, batch_size=size, **more)
 
@@ -99,6 +100,7 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
     with torch.inference_mode(), contextlib.ExitStack() as stack:
         for batch in batches:
             inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
+            job.session.running()
             if not count:
                 proof.plain(forward, inputs)
                 stack.enter_context(taps.attached())

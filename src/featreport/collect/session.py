@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from torch import nn
 
@@ -32,10 +34,25 @@ class Session:
     Nothing outlives the run that it is for: a network is kept only where the very next run is built alike.
     """
 
-    def __init__(self, runs: Sequence[RunPlan] = (), *, sharing: bool = True) -> None:
+    def __init__(
+        self,
+        runs: Sequence[RunPlan] = (),
+        *,
+        sharing: bool = True,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepare for `runs`.
+
+        Args:
+            runs: in their order.
+            sharing: whether anything is shared at all.
+            meanwhile: done once, in a thread, while a network runs; what it raises is forgotten.
+        """
         self._after = dict(zip((run.id for run in runs), runs[1:], strict=False)) if sharing else {}
         self._held: tuple[_Recipe, Built] | None = None
         self._ahead = ReadAhead()
+        self._meanwhile = meanwhile
+        self._thread: Thread | None = None
 
     def model(self, run: RunPlan) -> nn.Module:
         """Return the network of a run as `build_model` gives it.
@@ -43,6 +60,7 @@ class Session:
         Raises:
             SourceError: it could not be built.
         """
+        self.alone()
         recipe = _recipe(run)
         built = self._taken(recipe) if run.checkpoint.kind != "random" else None
         self._held = None
@@ -69,9 +87,28 @@ class Session:
         if following is not None:
             self._ahead.start(following.checkpoint, following.source)
 
+    def running(self) -> None:
+        """Note that a network's batches run: the author's files are loaded, the interpreter has time."""
+        if self._meanwhile is not None:
+            self._thread = Thread(target=_forgiving, args=(self._meanwhile,), daemon=True)
+            self._meanwhile = None
+            self._thread.start()
+
+    def alone(self) -> None:
+        """Wait for the threads: the code about to run may change where Python looks for modules."""
+        self._ahead.wait()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
     def failed(self) -> None:
         """Forget a network whose run broke off."""
         self._held = None
+
+
+def _forgiving(task: Callable[[], None]) -> None:
+    with contextlib.suppress(Exception):  # it only came early: whoever needs it meets the error again
+        task()
 
 
 def _recipe(run: RunPlan) -> _Recipe:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from threading import Thread
 from typing import Protocol
 
 from featreport.plan.fingerprint import Hasher, key_of
@@ -83,13 +82,11 @@ def execute(
         progress: who listens.
         store: where finished runs are kept; None keeps none.
         known: the keys of the runs whose entries may be taken from it, "" for one that is to be measured anew.
-        meanwhile: done in a thread of its own while the first run is measured, which leaves the interpreter free.
+        meanwhile: done in a thread of its own while a network's batches run, which leaves the interpreter free.
     """
     kept = [store.read(key) if store is not None and key else None for key in known or [""] * len(plan.runs)]
     wanted = tuple(run for run, entry in zip(plan.runs, kept, strict=True) if entry is None)
-    bench = _Bench(plan, wanted) if wanted else None
-    if bench is not None and meanwhile is not None:
-        Thread(target=meanwhile, daemon=True).start()
+    bench = _Bench(plan, wanted, meanwhile) if wanted else None
     for number, (run, entry) in enumerate(zip(plan.runs, kept, strict=True), start=1):
         if entry is not None:
             progress.run_kept(entry.run, number, len(plan.runs))
@@ -104,7 +101,7 @@ def execute(
 class _Bench:
     """What measures runs: the device, the networks that are built already."""
 
-    def __init__(self, plan: Plan, runs: tuple[RunPlan, ...]) -> None:
+    def __init__(self, plan: Plan, runs: tuple[RunPlan, ...], meanwhile: Callable[[], None] | None) -> None:
         from featreport.collect.device import choose_device, describe
         from featreport.collect.session import Session
         from featreport.collect.summary import definitions
@@ -112,7 +109,7 @@ class _Bench:
 
         self._plan = plan
         self._device = choose_device(plan.device)
-        self._session = Session(runs)
+        self._session = Session(runs, meanwhile=meanwhile)
         settings = Settings(plan.dead, plan.near_zero, plan.constant, alpha=plan.alpha)
         self._made = Made(
             device=describe(self._device), engine=engine(self._device), definitions=definitions(settings)
