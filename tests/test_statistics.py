@@ -774,3 +774,17 @@ def test_other_functions_keep_their_own_place_in_numbas_cache() -> None:
     assert os.environ.get("NUMBA_CACHE_DIR", "") == numba.config.CACHE_DIR
     for function in (loops.rows, loops.columns, loops.together, loops.count, lines.row_line, lines.carefully):
         assert "/loops-" in str(function.stats.cache_path)
+
+
+def test_measuring_leaves_the_number_of_threads_as_the_user_set_it() -> None:
+    """Numba's own start sets it to one a core, for torch too: on a shared machine that takes other people's cores."""
+    script = (
+        "import torch; torch.set_num_threads(3); torch.get_num_threads()  # so that it is in force\n"
+        "from featreport.statistics import Limits, reduction\n"
+        "for shape in ((4, 8, 5), (8, 64, 3136)):\n"
+        "    reduction.reduce(torch.randn(shape), Limits(0.0, 1e-3)); print(torch.get_num_threads())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.split() == ["3", "3"]

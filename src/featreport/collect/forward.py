@@ -100,7 +100,6 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
     with torch.inference_mode(), contextlib.ExitStack() as stack:
         for batch in batches:
             inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
-            job.session.running()
             if not count:
                 proof.plain(forward, inputs)
                 stack.enter_context(taps.attached())

@@ -88,7 +88,7 @@ def _run(job: Job, so_far: _Progress) -> Outcome:
     refuse_empty(model, run.source.text)
     model.eval()
     so_far.stage = "forward"
-    job.session.read_next(run)
+    job.session.measuring(run)
     with watched(job.device, job.seed):
         return _measure(job, model, loaded)
 
@@ -129,7 +129,7 @@ def _blank(job: Job) -> Run:
 def _weights_alone(job: Job) -> Outcome:
     """Measure the tensors of a file whose architecture is not at hand."""
     found = load_alone(job.run.checkpoint, job.run.source, job.session.opened(job.run))
-    job.session.read_next(job.run)
+    job.session.measuring(job.run)
     weights, buffers = measure_tensors(found.tensors, job.settings, job.device)
     why = "no architecture was given (source: none)"
     if found.audit.format in PROGRAMS:

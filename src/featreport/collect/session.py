@@ -46,7 +46,7 @@ class Session:
         Args:
             runs: in their order.
             sharing: whether anything is shared at all.
-            meanwhile: done once, in a thread, while a network runs; what it raises is forgotten.
+            meanwhile: done once, in a thread, while a network is measured; what it raises is forgotten.
         """
         self._after = dict(zip((run.id for run in runs), runs[1:], strict=False)) if sharing else {}
         self._held: tuple[_Recipe, Built] | None = None
@@ -60,6 +60,7 @@ class Session:
         Raises:
             SourceError: it could not be built.
         """
+        self._ahead.wait()
         self.alone()
         recipe = _recipe(run)
         built = self._taken(recipe) if run.checkpoint.kind != "random" else None
@@ -81,22 +82,21 @@ class Session:
         """Return what was read of a run's checkpoint ahead of it, or None: then the run reads it."""
         return self._ahead.take(run.checkpoint, run.source)
 
-    def read_next(self, run: RunPlan) -> None:
-        """Begin to read what the run after this one needs, while this one keeps the device busy."""
+    def measuring(self, run: RunPlan) -> None:
+        """Note that the run's network stands: now the machine is busy, and the interpreter has time.
+
+        So what the next run needs is read, and what was to be done meanwhile is done.
+        """
         following = self._after.get(run.id)
         if following is not None:
             self._ahead.start(following.checkpoint, following.source)
-
-    def running(self) -> None:
-        """Note that a network's batches run: the author's files are loaded, the interpreter has time."""
         if self._meanwhile is not None:
             self._thread = Thread(target=_forgiving, args=(self._meanwhile,), daemon=True)
             self._meanwhile = None
             self._thread.start()
 
     def alone(self) -> None:
-        """Wait for the threads: the code about to run may change where Python looks for modules."""
-        self._ahead.wait()
+        """Wait for what is done meanwhile: the code about to run may change where Python looks for modules."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None

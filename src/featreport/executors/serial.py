@@ -82,7 +82,7 @@ def execute(
         progress: who listens.
         store: where finished runs are kept; None keeps none.
         known: the keys of the runs whose entries may be taken from it, "" for one that is to be measured anew.
-        meanwhile: done in a thread of its own while a network's batches run, which leaves the interpreter free.
+        meanwhile: done in a thread of its own while a network is measured, which leaves the interpreter free.
     """
     kept = [store.read(key) if store is not None and key else None for key in known or [""] * len(plan.runs)]
     wanted = tuple(run for run, entry in zip(plan.runs, kept, strict=True) if entry is None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 import numba
 import numpy as np
-import torch  # noqa: F401 - before any loop runs: then Numba's OpenMP layer uses the threads that torch has
+import torch  # before any loop runs: then Numba's OpenMP layer uses the threads that torch has
 
 from featreport.statistics.cached import compiled
 from featreport.statistics.cells import CELLS, DROPPED
@@ -56,8 +57,18 @@ threaded: Any = compiled(nogil=True, error_model="numpy", parallel=THREADED)
 
 def share(threads: int) -> None:
     """Let the next loops run on so many threads."""
+    if THREADED:
+        _launch()
     if THREADED and threads != numba.get_num_threads():
         numba.set_num_threads(max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
+
+
+@cache
+def _launch() -> None:
+    """Start Numba's threads: that sets how many OpenMP uses, torch's among them, to one a core; set it back."""
+    before = torch.get_num_threads()
+    numba.get_num_threads()
+    torch.set_num_threads(before)
 
 
 @threaded
