@@ -19,7 +19,7 @@
     const original = [...body.rows];
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
-      if (!original.some((row) => row.cells[column].textContent.trim().length > 0)) return;
+      if (!original.some((row) => row.cells[column].textContent.trim() && !row.cells[column].querySelector(".hist"))) return;
       const button = make("button", head.textContent, "button");
       head.textContent = "";
       head.append(button);
@@ -46,7 +46,7 @@
   const csv = (table) => {
     const quote = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
     const words = (cell) => {
-      const raw = cell.dataset.value;
+      const raw = cell.querySelector(".hist") ? "" : cell.dataset.value;
       return quote(raw === undefined ? cell.innerText.replace(/\s+/g, " ").trim() : raw);
     };
     const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import functools
+import gzip
 import io
 import types
 import typing
@@ -121,7 +122,7 @@ CONTENT = """() => {
   for (const element of document.querySelectorAll("*")) {
     if (element.tagName !== "WBR") tags.push(element.tagName);
     for (const {name, value} of element.attributes) {
-      (value.startsWith("data:text/csv") ? files : attributes).push(value);
+      (/^data:(text\\/csv|application\\/gzip)/.test(value) ? files : attributes).push(value);
       const address = ["href", "src", "xlink:href", "action", "data", "srcset"].includes(name);
       if (name.startsWith("on") || name === "style" || (address && !/^(#|data:)/.test(value)))
         faults.push(`${element.tagName} ${name}=${value}`);
@@ -283,6 +284,7 @@ def cells_of(files: list[str]) -> str:
         data = (
             base64.b64decode(content) if kind.endswith(";base64") else urllib.parse.unquote_to_bytes(content)
         )
+        data = gzip.decompress(data) if "gzip" in kind else data
         for row in csv.reader(io.StringIO(data.decode("utf-8"), newline="")):
             cells += [cell.replace("\r\n", "\n").replace("\r", "\n") for cell in row]
     return "\x01".join(cells)

@@ -23,6 +23,7 @@ from featreport.results.schema import (
     Results,
     Run,
 )
+from printing import PAPER, faults_in_print
 
 LONG = ("a_module.with.a.name_of_parts." * 10)[:150] + "W" * 150
 OPEN_ALL = "document.querySelectorAll('details').forEach((box) => { box.open = true; })"
@@ -238,3 +239,19 @@ def test_the_check_of_the_width_finds_a_word_that_does_not_break(browser, opens,
     page.evaluate("document.styleSheets[0].insertRule('main *{overflow-wrap:normal !important}', 0)")
     page.evaluate(OPEN_ALL)
     assert page.evaluate("document.documentElement.scrollWidth") > 390
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["4,096 channels", "names of 300 letters", "nothing but NaN"])
+def test_no_row_of_a_large_case_is_taller_than_a_sheet(browser, opens, saved, built, name):
+    page = opens(browser, saved(built(name)[1]), viewport=PAPER)
+    assert [fault for fault in faults_in_print(page) if not fault.startswith("not printed: SPAN")] == []
+
+
+def test_what_is_not_printed_of_a_long_list_is_on_the_page_and_the_sheet_says_so(built):
+    _, text = built("4,096 channels")
+    whole = text.replace('<span class="screen">', "").replace(
+        '</span><span class="sheet">… the rest is in the page and in its CSV', ""
+    )
+    assert ", ".join(map(str, range(1, 4096, 2))) in whole
+    assert text.count('<span class="screen">') == text.count('<span class="sheet">') > 0

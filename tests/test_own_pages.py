@@ -360,8 +360,8 @@ def test_a_manifest_names_plug_ins_beside_the_page_s_own_sections(tmp_path: Path
 
 
 def test_the_readme_tells_every_field_of_the_page_model() -> None:
-    from featreport.report.environment import templates_folder
     from featreport.report.page import Page, RunPage
+    from featreport.report.where import templates_folder
 
     told = set(re.findall(r"`([a-z_]+)`", (templates_folder() / "README.md").read_text()))
     for kind in (Page, RunPage):

@@ -12,12 +12,9 @@ import pytest
 import sample_results as samples
 from featreport.report import render
 from featreport.results.schema import Results
+from printing import PAPER, faults_in_print
 
 pytestmark = pytest.mark.browser
-PAPER = {
-    "width": 1031,
-    "height": 702,
-}  # what a sheet of A4 across holds between margins of 12 mm, in CSS pixels
 OPEN_ALL = "document.querySelectorAll('details').forEach((box) => { box.open = true; })"
 CONTRAST = """() => {
   const parse = (text) => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
@@ -333,37 +330,6 @@ def test_enter_and_space_work_every_kind_of_control(browser, opens, small_addres
     assert page.evaluate("location.hash") == page.locator(".findings a").first.get_attribute("href")
 
 
-IN_PRINT = """([width, height]) => {
-  const faults = [];
-  const say = (what, element) => faults.push(
-    `${what}: ${element.tagName} ${element.getAttribute("class")} ${element.textContent.trim().slice(0, 30)}`);
-  const keep = "tr, figure, .findings li, .images li, .failure";
-  for (const element of document.querySelectorAll(keep)) {
-    const box = element.getBoundingClientRect();
-    if (!box.height) say("not printed", element);
-    if (box.height > height) say("taller than a sheet", element);
-    if (getComputedStyle(element).breakInside !== "avoid") say("may be cut", element);
-  }
-  for (const element of document.querySelectorAll("main *:not(svg *)")) {
-    if (!element.checkVisibility()) continue;
-    const style = getComputedStyle(element), box = element.getBoundingClientRect();
-    if (box.right > width + 1) say("wider than the sheet", element);
-    if (style.position === "fixed" || style.position === "sticky") say("not in the flow", element);
-    if (style.overflowX === "visible" || element.closest(".hidden")) continue;
-    if (element.scrollHeight > element.clientHeight + 1) say("lower part cut", element);
-    if (element.scrollWidth > element.clientWidth + 1) say("right part cut", element);
-  }
-  for (const element of document.querySelectorAll("main td, main th, main li, main p, main pre"))
-    if (!element.checkVisibility()) say("not printed", element);
-  return [...new Set(faults)];
-}"""
-
-
-def faults_in_print(page) -> list[str]:
-    page.emulate_media(media="print")
-    return page.evaluate(IN_PRINT, [PAPER["width"], PAPER["height"]])
-
-
 @pytest.mark.parametrize("scripts", [True, False])
 @pytest.mark.parametrize("make", [samples.sample, samples.measured])
 def test_printing_cuts_no_row_and_no_figure_and_leaves_nothing_out(browser, opens, saved, make, scripts):
@@ -415,3 +381,39 @@ def test_on_paper_every_name_stands_and_no_word_leaves_the_sheet(browser, opens,
     for x_min, y_min, x_max, y_max, word in words:
         assert margin <= float(x_min) < float(x_max) <= width - margin, word
         assert margin <= float(y_min) < float(y_max) <= height - margin, word
+
+
+def test_a_histogram_opens_by_key_to_its_large_form_with_an_axis(browser, opens, small_address):
+    page = opens(browser, small_address, viewport={"width": 1440, "height": 900})
+    page.evaluate("document.querySelectorAll('details.fold').forEach((box) => { box.open = true; })")
+    summary = page.locator("table.taps .hist summary").first
+    before = summary.locator("svg").bounding_box()
+    summary.press("Enter")
+    after = summary.locator("svg").bounding_box()
+    assert after["width"] > 4 * before["width"]
+    inside = summary.evaluate("""(element) => {
+      const box = element.querySelector("svg").getBoundingClientRect();
+      const within = (part) => {
+        const { left, right, top, bottom } = part.getBoundingClientRect();
+        return left >= box.left - 1 && right <= box.right + 1 && top >= box.top - 1 && bottom <= box.bottom + 1;
+      };
+      return [...element.querySelectorAll("path, rect, text")].map(within);
+    }""")
+    assert len(inside) >= 3
+    assert all(inside)
+    assert summary.locator("xpath=..").locator(".under").is_visible()
+
+
+def test_copied_rows_hold_no_words_of_a_histogram(browser, opens, small_address):
+    page = opens(browser, small_address, viewport={"width": 1440, "height": 900})
+    page.evaluate(OPEN_ALL)
+    page.evaluate(
+        "navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }"
+    )
+    page.locator("table.taps").first.locator("xpath=../preceding-sibling::*[1]").locator("button").click()
+    text = page.evaluate("window.copied")
+    assert "Tallest" not in text
+    head, *rows = text.strip().split("\n")
+    assert head.split(",")[3] == "Histogram"
+    assert rows
+    assert all(row.split(",")[3] == "" for row in rows)

@@ -19,7 +19,7 @@ from featreport.judge import judge
 from featreport.report import formats, render
 from featreport.report.anchors import Anchors
 from featreport.report.audit import audit
-from featreport.report.environment import templates_folder
+from featreport.report.where import templates_folder
 from featreport.results import codec
 from featreport.results.schema import PageOptions
 
@@ -427,7 +427,7 @@ def test_zeros_have_a_bar_of_their_own():
     spark = cells.spark(histogram, zeros=90, count=100)
     assert spark.zero_x == 0
     assert spark.zero_height == pytest.approx(0.9 * cells.SPARK_HEIGHT, abs=0.1)
-    assert spark.path == "M0 22H50V0H100V22Z"
+    assert spark.path == "M0 22h50v-22h50v22Z"
     assert cells.spark(histogram, zeros=0, count=100).zero_x is None
 
 

@@ -24,6 +24,7 @@ from featreport import pipeline, upkeep
 from featreport.errors import BusyError, ManifestError
 from featreport.executors import serial
 from featreport.plan import fingerprint
+from featreport.report import environment, where
 from featreport.results import entries
 from featreport.results.entries import Entry, Made, Store
 from featreport.results.lock import held
@@ -389,3 +390,23 @@ def test_the_commands_look_after_a_store(project: Path) -> None:
 def test_an_entry_written_by_json_is_read_the_same() -> None:
     text = entries.pack("ef" * 32, entry())
     assert json.loads(text.partition("\n")[0])["format"] == "featreport/run"
+
+
+def test_a_page_is_made_again_when_one_of_our_templates_changed(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[str]
+) -> None:
+    """An installation that is upgraded, or worked on, may differ in its templates alone."""
+    page = build(project)
+    shutil.copytree(where.templates_folder(), tmp_path / "templates")
+    with (tmp_path / "templates/page.css").open("a") as css:
+        css.write(".verdict{color:#123456}\n")
+    monkeypatch.setattr(where, "templates_folder", lambda: tmp_path / "templates")
+    monkeypatch.setattr(environment, "templates_folder", lambda: tmp_path / "templates")
+    environment._ours.cache_clear()
+    measured.clear()
+    try:
+        assert b"#123456" in build(project)
+    finally:
+        environment._ours.cache_clear()
+    assert b"#123456" not in page
+    assert measured == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,3 +226,30 @@ def test_activation_fields_are_not_forgotten():
     left_out = {"deaths", "histogram", "shape", "fired_images", "dormant"}
     known = {column.key for column in tables.layers(samples.sample().runs[0]).columns}
     assert set(Activation.model_fields) - known - left_out == set()
+
+
+def test_histograms_in_one_row_each_hold_every_bin(results):
+    for run in results.runs:
+        rows = read(tables.histograms(run))
+        things = [thing for thing in (*run.activations, *run.weights) if thing.histogram.counts]
+        assert len(rows) == len(things)
+        for row, thing in zip(rows, things, strict=True):
+            histogram = thing.histogram
+            assert [int(count) for count in row["counts"].split()] == histogram.counts
+            bins = len(histogram.counts)
+            low, high = float(row["low"]), float(row["high"])
+            edges = [low + (high - low) * place / bins for place in range(bins + 1)]
+            if row["edges"]:
+                edges = [float(edge) for edge in row["edges"].split()]
+            np.testing.assert_allclose(
+                edges, histogram.edges, rtol=1e-6, atol=1e-9 * max(abs(low), abs(high))
+            )
+
+
+def test_channels_in_one_row_each_hold_every_count(results):
+    for run in results.runs:
+        rows = read(tables.fired(run))
+        taps = [tap for tap in run.activations if tap.fired_images]
+        assert [[int(count) for count in row["fired_images"].split()] for row in rows] == [
+            tap.fired_images for tap in taps
+        ]

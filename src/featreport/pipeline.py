@@ -21,6 +21,7 @@ from featreport.plan.fingerprint import canonical, made_by
 from featreport.plan.look import SECTIONS, plugins
 from featreport.plan.types import Plan
 from featreport.plan.words import near
+from featreport.report.where import templates_digest
 from featreport.results import codec
 from featreport.results.entries import Entry, Made, Store
 from featreport.results.lock import held
@@ -172,7 +173,7 @@ def _state(plan: Plan, known: Sequence[str]) -> str:
         "made by": made_by(),
         "title": plan.title,
         "manifest": [plan.manifest_name, plan.manifest_text],
-        "page": [plan.max_bytes, look.templates_text, list(look.sections)],
+        "page": [templates_digest(), plan.max_bytes, look.templates_text, list(look.sections)],
         "files": [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files],
         "plug-ins": plugins(look.sections),
     }

@@ -22,6 +22,7 @@ class Spark:
     zero_height: float
     width: int = SPARK_WIDTH
     height: int = SPARK_HEIGHT
+    top: int = 0  # values in the tallest bar
     log: bool = False  # one bar for each doubling of the magnitude
 
 
@@ -49,7 +50,13 @@ def spark(histogram: Histogram, zeros: int, count: int) -> Spark | None:
     zero_x = slot * step if zeros and slot is not None else None
     share = zeros / count if count else 0.0
     height = round(max(1.5, share * SPARK_HEIGHT), 1)
-    return Spark(_steps(counts, step), zero_x and round(zero_x, 2), height, log=histogram.scale == "log")
+    return Spark(
+        _steps(counts, step),
+        zero_x and round(zero_x, 2),
+        height,
+        top=max(counts),
+        log=histogram.scale == "log",
+    )
 
 
 def _slot(edges: Sequence[float]) -> int | None:
@@ -59,19 +66,20 @@ def _slot(edges: Sequence[float]) -> int | None:
 
 
 def _steps(counts: Sequence[int], step: float) -> str:
-    """Return the outline of the bars: one horizontal and one vertical stroke per change of height."""
+    """Return the outline of the bars: a stroke across and one up or down wherever the height changes."""
     top = max(counts)
     if not top:
         return ""
     parts = [f"M0 {SPARK_HEIGHT}"]
     level = 0
-    for index, value in enumerate(counts):
+    at = 0.0
+    for index, value in enumerate([*counts, 0]):
         height = 0 if not value else max(1, round(value / top * SPARK_HEIGHT))
         if height != level:
-            parts.append(f"H{round(index * step, 1):g}V{SPARK_HEIGHT - height}")
-            level = height
-    parts.append(f"H{SPARK_WIDTH}V{SPARK_HEIGHT}Z")
-    return "".join(parts)
+            here = round(index * step, 1)
+            parts.append((f"h{here - at:.3g}" if here > at else "") + f"v{level - height}")
+            level, at = height, here
+    return "".join([*parts, "Z"])
 
 
 @dataclass(frozen=True)

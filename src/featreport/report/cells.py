@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from featreport.figures.cells import Spark
 
+PRINTED = 600  # characters of a list of indices: a row must fit on a sheet
+
 
 @dataclass(frozen=True)
 class Name:
@@ -27,6 +29,23 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Tick:
+    """A word under an axis, and where: in pixels from its left end, None at the ends."""
+
+    x: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A histogram, what its height stands for, and the words under its axis."""
+
+    spark: Spark
+    words: str
+    ticks: tuple[Tick, ...]
+
+
+@dataclass(frozen=True)
 class Channels:
     """Some channels of some: the count is the cell, the indices are one click away."""
 
@@ -34,6 +53,15 @@ class Channels:
     share: str
     indices: str  # empty: none
     note: str = ""
+    rest: str = ""  # of the note: what a sheet has no room for
+
+    @property
+    def listed(self) -> tuple[str, str]:
+        """Return the indices: what is printed of them, and the rest, for which a sheet has no room."""
+        if len(self.indices) <= PRINTED:
+            return self.indices, ""
+        at = self.indices.rfind(" ", 0, PRINTED) + 1
+        return self.indices[:at], self.indices[at:]
 
 
 @dataclass(frozen=True)
@@ -51,7 +79,7 @@ class TapRow:
     flagged: bool
     dead: Channels
     constant: Channels
-    spark: Spark | None
+    bars: Bars | None
     numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, non-finite, fires on
     measures: tuple[Channels, ...]  # dormant three times, saturated, massive, rare
     rank: Cell
@@ -82,7 +110,7 @@ class WeightRow:
     dtype: str
     flagged: bool
     dead: Channels | None
-    spark: Spark | None
+    bars: Bars | None
     numbers: tuple[Cell, ...]  # mean, std, min, max, zero, near-zero, relative near-zero, non-finite
     matrix: tuple[
         Channels, ...
@@ -97,6 +125,7 @@ class WeightGroup:
     title: str
     caption: str
     rows: tuple[WeightRow, ...]
+    headline: bool  # whether the headline counts them
     dtype: str = ""  # the one type of them all
     columns: int = 0  # how many cells tell of a matrix, in this group
 

@@ -17,6 +17,10 @@ from featreport.tables import (
     Table,
     buffers,
     csv_text,
+    fired,
+    histograms,
+    kernel_norms,
+    kernels,
     layers,
     loads,
     maps,
@@ -27,6 +31,7 @@ from featreport.tables import (
 )
 
 DIGITS = 9
+PLAINLY = 4096  # characters of a table that is not packed
 _LONE = re.compile("[\ud800-\udfff]")  # no UTF-8 file holds a lone surrogate
 PLAIN = ",;:()[] /"  # what may stand in a data: URI inside quotes as it is
 
@@ -43,11 +48,13 @@ def of_run(run: Run, anchor: str) -> tuple[DataLink, ...]:
         ("parameter tensors", weights),
         ("norms", norms),
         ("buffers", buffers),
+        ("histograms", histograms),
+        ("channels", fired),
+        ("feature maps", maps),
+        ("kernels", kernels),
+        ("norms of kernels", kernel_norms),
     )
-    tables = [(label, make(run)) for label, make in makers]
-    links = tuple(_link(label, f"{anchor}-{table.slug}", table) for label, table in tables if table.rows)
-    shown = maps(run)
-    return (*links, _packed("feature maps (gzip)", f"{anchor}-{shown.slug}", shown)) if shown.rows else links
+    return tuple(_link(label, f"{anchor}-", table) for label, make in makers if (table := make(run)).rows)
 
 
 def of_all(results: Results) -> tuple[DataLink, ...]:
@@ -57,15 +64,13 @@ def of_all(results: Results) -> tuple[DataLink, ...]:
         ("load audits", loads(results)),
         ("what was not measured", unmeasured(results)),
     )
-    return tuple(_link(label, table.slug, table) for label, table in tables if table.rows)
+    return tuple(_link(label, "", table) for label, table in tables if table.rows)
 
 
-def _packed(label: str, stem: str, table: Table) -> DataLink:
-    """Return a long table, a row for each map, in a twentieth of its bytes; what reads CSV reads it so, too."""
-    packed = gzip.compress(csv_text(table, DIGITS).encode(), 9, mtime=0)
-    href = f"data:application/gzip;base64,{base64.b64encode(packed).decode('ascii')}"
-    return DataLink(label, f"{stem}.csv.gz", href)
-
-
-def _link(label: str, stem: str, table: Table) -> DataLink:
-    return DataLink(label, f"{stem}.csv", csv_uri(csv_text(table, DIGITS)))
+def _link(label: str, prefix: str, table: Table) -> DataLink:
+    """Return a table as a file; a large one packed, in a fraction of its bytes: what reads CSV reads it so, too."""
+    stem, text = f"{prefix}{table.slug}", csv_text(table, DIGITS)
+    if len(text) <= PLAINLY:
+        return DataLink(label, f"{stem}.csv", csv_uri(text))
+    packed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
+    return DataLink(f"{label} (gzip)", f"{stem}.csv.gz", f"data:application/gzip;base64,{packed}")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from featreport.report import formats
-from featreport.report.cells import BufferRow, Cell, NormRow, TapRow, WeightRow
+from featreport.report.cells import BufferRow, Cell, NormRow, TapRow, WeightGroup, WeightRow
 from featreport.report.checks import relinked
 from featreport.report.drawn import MapFigure
 from featreport.report.page import FindingLine, Page, RunPage
@@ -34,8 +34,8 @@ class Step:
 def steps(results_file: str | None) -> tuple[Step, ...]:
     """Return what is left out of a page that is too large, in this order, until it fits.
 
-    Feature maps of layers without a finding go first, as many as must; then their histograms and the data links of
-    tables; then rows that no finding is about; then the embedded results; then all pictures.
+    Feature maps of layers without a finding go first, as many as must; then histograms, and the data links of tables;
+    then rows that no finding is about; then the embedded results; then all pictures.
 
     Args:
         results_file: name of the results JSON beside the page; None: the page is the only place of its results, so
@@ -46,7 +46,11 @@ def steps(results_file: str | None) -> tuple[Step, ...]:
     )
     always = (
         Step("", _without_maps),
-        _fixed("histograms of layers and tensors without a finding", _without_histograms),
+        _fixed(
+            "histograms of biases, norms and embeddings", partial(_without_tensor_histograms, headline=False)
+        ),
+        _fixed("histograms of weights without a finding", partial(_without_tensor_histograms, headline=True)),
+        _fixed("histograms of layers without a finding", _without_layer_histograms),
         _fixed("the CSV links of tables (featreport export writes them)", _without_data),
         *rows,
     )
@@ -141,14 +145,22 @@ def _without_data(page: Page) -> Page:
     return replace(page, runs=tuple(replace(run, data=()) for run in page.runs), data=())
 
 
-def _without_histograms(page: Page) -> Page:
+def _without_tensor_histograms(page: Page, *, headline: bool) -> Page:
+    """Leave out those without a finding, of the tensors that the headline counts or of the others."""
+
+    def of_group(group: WeightGroup) -> WeightGroup:
+        if group.headline != headline:
+            return group
+        rows = tuple(row if row.flagged else replace(row, bars=None) for row in group.rows)
+        return replace(group, rows=rows)
+
+    runs = tuple(replace(run, groups=tuple(map(of_group, run.groups))) for run in page.runs)
+    return replace(page, runs=runs)
+
+
+def _without_layer_histograms(page: Page) -> Page:
     def of_run(run: RunPage) -> RunPage:
-        groups = tuple(
-            replace(group, rows=tuple(row if row.flagged else replace(row, spark=None) for row in group.rows))
-            for group in run.groups
-        )
-        taps = tuple(row if row.flagged else replace(row, spark=None) for row in run.taps)
-        return replace(run, taps=taps, groups=groups)
+        return replace(run, taps=tuple(row if row.flagged else replace(row, bars=None) for row in run.taps))
 
     return replace(page, runs=tuple(of_run(run) for run in page.runs))
 

@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from featreport.errors import OutputError
 from featreport.report import formats
+from featreport.report.where import templates_folder
 
 _ENDS = re.compile(r"</(?:style|script)", re.IGNORECASE)
-PACKAGE = Path(__file__).resolve().parent.parent
 
 
 class Asset(NamedTuple):
@@ -26,21 +26,6 @@ class Asset(NamedTuple):
 
     text: Markup
     hash: str
-
-
-def templates_folder() -> Path:
-    """Return where the templates are: inside the wheel, or at the top of the repository.
-
-    Raises:
-        OutputError: neither folder exists, the installation is incomplete.
-    """
-    inside, beside = PACKAGE / "_templates", PACKAGE.parent.parent / "templates"
-    for folder in (inside, beside):
-        if (folder / "report.html.jinja").is_file():
-            return folder
-    raise OutputError(
-        f"the page's templates are missing: neither {inside} nor {beside} holds report.html.jinja"
-    )
 
 
 def environment(own: Path | None = None) -> Environment:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from featreport.figures.cells import bar, spark
+from featreport.figures.cells import bar
 from featreport.report import formats
 from featreport.report.anchors import Anchors
 from featreport.report.cells import BufferRow, Cell, Channels, MeasureTable, Name, TapRow
+from featreport.report.histograms import bars
 from featreport.results.schema import Activation, Buffer, Run, Weight
 
 LISTED = 64  # channels that a further measure lists
@@ -65,7 +66,7 @@ def _tap(tap: Activation, places: Sequence[int], anchor: str) -> TapRow:
             causes(tap),
         ),
         constant=Channels(constant, "", formats.ranges(tap.constant)),
-        spark=spark(tap.histogram, tap.zeros, tap.count),
+        bars=bars(tap.histogram, tap.zeros, tap.count),
         numbers=(
             *moments(tap, places),
             share("zero_fraction", tap.zero_fraction),

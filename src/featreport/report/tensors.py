@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from featreport.figures.cells import spark
 from featreport.report import formats
 from featreport.report.anchors import Anchors
 from featreport.report.cells import Cell, Channels, NormRow, WeightGroup, WeightRow
+from featreport.report.histograms import bars
 from featreport.report.rows import MOMENTS, moments, name, nonfinite, of, places_of, share
 from featreport.results.schema import Norm, Run, Weight
 
-SHOWN = 64  # dead filters whose evidence is printed
+SHOWN = 64  # dead filters whose evidence stands on the page
+PRINTED = 16  # of them on paper
 _GROUPS = (
     (
         "Weights",
@@ -33,7 +34,9 @@ def weights(run: Run, anchor: str, anchors: Anchors) -> tuple[WeightGroup, ...]:
         one = types.pop() if len(types) == 1 else ""
         if rows:
             words = f"{caption} All are {one}." if one else caption
-            groups.append(WeightGroup(title, words, rows, one, max(len(row.matrix) for row in rows)))
+            groups.append(
+                WeightGroup(title, words, rows, "weight" in kinds, one, max(len(row.matrix) for row in rows))
+            )
     return tuple(groups)
 
 
@@ -44,7 +47,7 @@ def _weight(tensor: Weight, places: Sequence[int], anchor: str) -> WeightRow:
         text = of(tensor.dead, tensor.channels)
         cell = Cell("dead_fraction", formats.exact(fraction), text, formats.heat(fraction))
         portion = formats.percent(fraction) if tensor.dead else ""
-        dead = Channels(cell, portion, formats.ranges(tensor.dead), _evidence(tensor))
+        dead = Channels(cell, portion, formats.ranges(tensor.dead), *_evidence(tensor))
     return WeightRow(
         anchor=anchor,
         name=name(tensor.name),
@@ -54,7 +57,7 @@ def _weight(tensor: Weight, places: Sequence[int], anchor: str) -> WeightRow:
         dtype=tensor.dtype.removeprefix("torch."),
         flagged=bool((tensor.dead and tensor.kind == "weight") or tensor.nonfinite),
         dead=dead,
-        spark=spark(tensor.histogram, tensor.zeros, tensor.count),
+        bars=bars(tensor.histogram, tensor.zeros, tensor.count),
         numbers=(
             *moments(tensor, places),
             share("zero_fraction", tensor.zero_fraction),
@@ -67,17 +70,18 @@ def _weight(tensor: Weight, places: Sequence[int], anchor: str) -> WeightRow:
     )
 
 
-def _evidence(tensor: Weight) -> str:
-    """Return max |w| and L2 norm of each dead filter beside the median norm of the layer."""
+def _evidence(tensor: Weight) -> tuple[str, str]:
+    """Return the median norm of the layer and the dead filters' max |w| and L2 norm: what is printed, and the rest."""
     if not tensor.dead_filters:
-        return ""
+        return "", ""
     lines = [
         f"{found.channel}: max |w| {formats.number(found.peak)}, L2 {formats.number(found.norm)}"
         for found in tensor.dead_filters[:SHOWN]
     ]
     if len(tensor.dead_filters) > SHOWN:
         lines.append(f"and {formats.integer(len(tensor.dead_filters) - SHOWN)} more, in the results")
-    return f"{'; '.join(lines)}. Median L2 of the layer: {formats.number(tensor.median_norm)}"
+    first = f"Median L2 of the layer: {formats.number(tensor.median_norm)}. {'; '.join(lines[:PRINTED])}"
+    return first, "; ".join(["", *lines[PRINTED:]])
 
 
 def _matrix(tensor: Weight) -> tuple[Channels, ...]:

@@ -11,9 +11,9 @@ from featreport.tables.depth import (
     near_zero_by_depth,
     near_zero_comparison,
 )
-from featreport.tables.histograms import activation_histograms, weight_histograms, zeros_counted
-from featreport.tables.layers import firing, layers
-from featreport.tables.pictures import kernel_norms, maps
+from featreport.tables.histograms import activation_histograms, histograms, weight_histograms, zeros_counted
+from featreport.tables.layers import fired, firing, layers
+from featreport.tables.pictures import kernel_norms, kernels, maps
 from featreport.tables.runs import definitions, images, loads, overview, unmeasured
 from featreport.tables.table import Column, Table, Value, cell_text, csv_text
 from featreport.tables.tensors import buffers, norms, weights
@@ -30,6 +30,7 @@ PER_RUN = (
     dormant_by_depth,
     near_zero_by_depth,
     maps,
+    kernels,
     kernel_norms,
 )
 OVER_RUNS = (
@@ -61,9 +62,12 @@ __all__ = [
     "dead_by_depth",
     "definitions",
     "dormant_by_depth",
+    "fired",
     "firing",
+    "histograms",
     "images",
     "kernel_norms",
+    "kernels",
     "layers",
     "loads",
     "maps",

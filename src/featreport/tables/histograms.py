@@ -1,4 +1,4 @@
-"""Tables of histograms in long form: one row per bin."""
+"""Tables of histograms: in long form one row per bin, in short form one row per layer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from featreport.results.schema import Activation, Histogram, Run, Weight
 from featreport.tables.table import Field, Table, tabulate
 
 Bin = tuple[float, float, int]
+Placed = Activation | Weight
 
 
 def activation_histograms(run: Run) -> Table:
@@ -38,6 +39,32 @@ def weight_histograms(run: Run) -> Table:
     ]
     rows = ((tensor, found) for tensor in run.weights for found in _bins(tensor.histogram))
     return tabulate("weight-histograms", "Histograms of parameters", fields, rows)
+
+
+def histograms(run: Run) -> Table:
+    """Return one row per tap and parameter tensor with the whole histogram in it."""
+    fields: list[Field[Placed]] = [
+        Field(
+            "kind", "Kind", "text", lambda row: "activation" if isinstance(row, Activation) else "parameter"
+        ),
+        Field("name", "Name", "text", lambda row: row.layer if isinstance(row, Activation) else row.name),
+        Field("call", "Call", "integer", lambda row: row.call if isinstance(row, Activation) else None),
+        Field("output", "Output", "text", lambda row: row.output if isinstance(row, Activation) else None),
+        Field("scale", "Scale", "text", lambda row: row.histogram.scale),
+        Field("zeros_counted", "Zeros among them", "integer", zeros_counted),
+        Field("low", "From", "number", lambda row: row.histogram.edges[0]),
+        Field("high", "To", "number", lambda row: row.histogram.edges[-1]),
+        Field("edges", "Edges", "text", lambda row: _edges(row.histogram)),
+        Field("counts", "Counts", "text", lambda row: " ".join(map(str, row.histogram.counts))),
+    ]
+    rows: list[Placed] = [*run.activations, *run.weights]
+    rows = [row for row in rows if row.histogram.counts]
+    return tabulate("histograms", "Histograms", fields, rows)
+
+
+def _edges(histogram: Histogram) -> str | None:
+    """Return the edges where `low` and `high` do not tell them: bins of equal width need no more."""
+    return None if histogram.scale == "linear" else " ".join(f"{edge:.9g}" for edge in histogram.edges)
 
 
 def zeros_counted(row: Activation | Weight) -> int:

@@ -102,6 +102,16 @@ def firing(run: Run) -> Table:
     return tabulate("firing", "Channels", fields, [row for tap in run.activations for row in _channels(tap)])
 
 
+def fired(run: Run) -> Table:
+    """Return one row per tap with all its channels in it: on how many images each of them fires."""
+    fields: list[Field[Activation]] = [
+        *_PLACE,
+        Field("images", "Images", "integer", lambda tap: tap.images),
+        Field("fired_images", "Fires on", "indices", lambda tap: indices(tap.fired_images)),
+    ]
+    return tabulate("channels", "Channels", fields, [tap for tap in run.activations if tap.fired_images])
+
+
 def _channels(tap: Activation) -> list[Channel]:
     dead, deaths = set(tap.dead), {death.channel: death for death in tap.deaths}
     return [(tap, channel, channel in dead, deaths.get(channel)) for channel in range(tap.channels)]

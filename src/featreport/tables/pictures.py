@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featreport.results.schema import Activation, FeatureMaps, KernelNorms, Run
+from featreport.results.schema import Activation, FeatureMaps, KernelNorms, Kernels, Run
 from featreport.tables.table import Field, Table, tabulate
 
 Tile = tuple[
@@ -35,6 +35,19 @@ def maps(run: Run) -> Table:
         for place in (range(len(shown.channels)) if shown.kind == "maps" else (None,))
     ]
     return tabulate("maps", "Feature maps", fields, rows)
+
+
+def kernels(run: Run) -> Table:
+    """Return the row of the first layer's kernels as pictures: black stands for -`limit`, white for `limit`."""
+    fields: list[Field[Kernels]] = [
+        Field("name", "Tensor", "text", lambda one: one.name),
+        Field("shown", "Shown", "integer", lambda one: one.shown),
+        Field("total", "Of", "integer", lambda one: one.total),
+        Field("height", "Height", "integer", lambda one: one.tile[0]),
+        Field("width", "Width", "integer", lambda one: one.tile[1]),
+        Field("limit", "Limit", "number", lambda one: one.limit),
+    ]
+    return tabulate("kernels", "Kernels", fields, [run.kernels] if run.kernels else [])
 
 
 def kernel_norms(run: Run) -> Table:
