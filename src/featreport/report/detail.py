@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -20,6 +20,7 @@ MANY, FEW = 24, 6  # rows without a finding that each table keeps
 _ROWS = "rows without a finding beyond the {} of each table with the most values near zero"
 GOLDEN = 0.6180339887498949  # its multiples, taken modulo 1, are spread evenly however many there are
 TRIES = 3
+DOUBT = 0.05  # by which the estimate of what maps take may be wrong; over photos it was 0.02
 MARKUP = 1500  # bytes of a figure beside its pictures, about
 
 
@@ -83,7 +84,11 @@ def lighter(page: Page, results_file: str | None) -> Generator[Page, int, None]:
             if less == page:
                 break
             words += [step.words] if step.words and step.words not in words else []
+            freed = _of_maps(page) - _of_maps(less)
             page = _saying(less, words)
+            if excess - freed > DOUBT * freed > 0:  # all maps that may go are gone, and by far not enough
+                excess -= freed
+                break
             excess = yield page
 
 
@@ -110,10 +115,7 @@ def _without_maps(page: Page, excess: int) -> Page:
 
     Figures that show one picture go together: then it is embedded nowhere, and a page read back lacks the same ones.
     """
-    groups: dict[str, list[tuple[int, int, MapFigure]]] = {}
-    for number, run in enumerate(page.runs):
-        for place, figure in enumerate((*run.maps, *run.other_maps)):
-            groups.setdefault(figure.pictures[0], []).append((number, place, figure))
+    groups = _by_picture(page)
     candidates = sorted(
         (max(figure.rectifier for _, _, figure in group), group[0][1] * GOLDEN % 1, group[0][0], picture)
         for picture, group in groups.items()
@@ -124,7 +126,7 @@ def _without_maps(page: Page, excess: int) -> Page:
         if excess <= 0:
             break
         away.add(picture)
-        excess -= groups[picture][0][2].weight + MARKUP * (len(groups[picture]) - 1)
+        excess -= _weight(groups[picture])
     if not away:
         return page
     runs = tuple(
@@ -135,6 +137,24 @@ def _without_maps(page: Page, excess: int) -> Page:
     shelf = tuple(picture for picture in page.shelf if picture.key not in lost)
     gone = sum(len(groups[picture]) for picture in away)
     return replace(page, runs=runs, shelf=shelf, absent=page.absent + gone)
+
+
+def _by_picture(page: Page) -> dict[str, list[tuple[int, int, MapFigure]]]:
+    """Return the figures that show each picture first, each with the number of its run and its place there."""
+    groups: dict[str, list[tuple[int, int, MapFigure]]] = {}
+    for number, run in enumerate(page.runs):
+        for place, figure in enumerate((*run.maps, *run.other_maps)):
+            groups.setdefault(figure.pictures[0], []).append((number, place, figure))
+    return groups
+
+
+def _of_maps(page: Page) -> int:
+    """Return how many bytes the maps of a page take, about."""
+    return sum(_weight(group) for group in _by_picture(page).values())
+
+
+def _weight(group: Sequence[tuple[int, int, MapFigure]]) -> int:
+    return group[0][2].weight + MARKUP * (len(group) - 1)
 
 
 def _kept(figures: tuple[MapFigure, ...], away: set[str]) -> tuple[MapFigure, ...]:

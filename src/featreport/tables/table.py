@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -76,16 +75,18 @@ def csv_text(table: Table, digits: int | None = None) -> str:
     false. Names are not altered: one that begins with "=" is data here, and a spreadsheet asked to take columns as text
     leaves it alone. Only a lone surrogate, which no UTF-8 file can hold, becomes U+FFFD.
     """
-    lines = [_line([column.key for column in table.columns])]
-    lines += [_line([cell_text(value, digits) for value in row]) for row in table.rows]
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator=_BOTH)
+    writer.writerow([column.key for column in table.columns])
+    writer.writerows([cell_text(value, digits) for value in row] for row in table.rows)
     return "".join(lines)
 
 
-def _line(cells: Sequence[str]) -> str:
-    """Return one line. Only a writer that ends lines with both quotes a carriage return as well as a line feed."""
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator=_BOTH).writerow(cells)
-    return stream.getvalue().removesuffix(_BOTH) + "\n"
+class _Lines(list[str]):
+    """Takes one line at a time. Only a writer that ends lines with both quotes a carriage return as well as a feed."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix(_BOTH) + "\n")
 
 
 def cell_text(value: Value, digits: int | None = None) -> str:
