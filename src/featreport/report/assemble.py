@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from featreport.judge import Finding, Target, judge
 from featreport.judge.verdict import RunVerdict
-from featreport.report import audits, charts, checks, data, drawings, filters, overview, rows, tensors
+from featreport.report import audits, charts, checks, data, drawings, filters, overview, rows, tensors, trends
 from featreport.report.anchors import Anchors
 from featreport.report.detail import script_safe
 from featreport.report.order import order
@@ -23,6 +23,7 @@ _RESERVED = (
     "checks",
     "runs",
     "comparison",
+    "trends",
     "details",
     "method",
     "main",
@@ -62,7 +63,8 @@ def _page(results: Results) -> Page:
         for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
     )
     comparisons, tables = charts.comparisons(results), overview.side_by_side(results)
-    empty = {"comparison"} if not comparisons and not tables else set()
+    past = trends.view(results)
+    empty = {"comparison"} if not comparisons and not tables and past is None else set()
     empty |= set() if results.runs else {"details"}
     logo = results.page.logo or ""
     return Page(
@@ -85,6 +87,7 @@ def _page(results: Results) -> Page:
         absent=sum(drawings.absent(run, shelf) for run in results.runs),
         results_json="",
         checks=checks.view(results, places),
+        trends=past,
     )
 
 

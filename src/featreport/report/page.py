@@ -268,6 +268,19 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Trends:
+    """The builds before this one: charts, and a table of the newest, one row a build."""
+
+    sentence: str
+    charts: tuple[ChartFigure, ...]
+    runs: tuple[Name, ...]  # the columns
+    rows: tuple[
+        tuple[str, tuple[tuple[Cell, str], ...]], ...
+    ]  # a build's name; each cell, and what is under it
+    caption: str
+
+
+@dataclass(frozen=True)
 class Page:
     """The whole page."""
 
@@ -292,3 +305,4 @@ class Page:
     data: tuple[DataLink, ...] = ()  # the tables of all runs
     results_file: str = ""  # where the results are, if they are not embedded
     checks: ChecksView | None = None
+    trends: Trends | None = None

@@ -231,6 +231,40 @@ class Run(Frozen):
     kernel_norms: list[KernelNorms] = Field(default_factory=list)  # those asked for
 
 
+class PastRun(Frozen):
+    """The headline of a run of an earlier build."""
+
+    id: str
+    status: Literal["ok", "failed"]
+    channels: int | None = None
+    dead_channels: int | None = None
+    dead_fraction: Number | None = None
+    near_zero_fraction: Number | None = None
+    zero_fraction: Number | None = None
+    nonfinite: int | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> PastRun:
+        """Return the headline of a run."""
+        told = run.summary.model_dump() if run.summary is not None else {}
+        fields = {name: told[name] for name in cls.model_fields if name in told}
+        return cls(id=run.id, status=run.status, **fields)
+
+
+class PastBuild(Frozen):
+    """An earlier build of a history: its number there, and its runs."""
+
+    number: int
+    runs: list[PastRun]
+
+
+class History(Frozen):
+    """The builds before this one, oldest first: the newest of them, and how many there are in all."""
+
+    count: int
+    builds: list[PastBuild]
+
+
 class Thresholds(Frozen):
     """The manifest's thresholds, as used."""
 
@@ -290,5 +324,6 @@ class Results(Frozen):
     runs: list[Run]
     comparisons: list[Any] = Field(default_factory=list)
     checks: list[CheckOutcome] = Field(default_factory=list)
+    history: History | None = None  # None: the manifest keeps none
     extras: list[Extra] = Field(default_factory=list)  # sections of plug-ins
     pictures: dict[str, str] = Field(default_factory=dict)

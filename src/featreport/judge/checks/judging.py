@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
-from featreport.judge.checks.baseline import Baseline, Baselines
+from featreport.judge.checks.baseline import Baseline, Baselines, Earlier
 from featreport.judge.checks.limits import breach, compares, exact, stands_alone
 from featreport.judge.checks.reading import Reading, names, readings, total
 from featreport.plan.types import BaselineRef, CheckPlan
@@ -24,6 +24,7 @@ def outcomes(
     results: Results,
     baseline: BaselineRef | None = None,
     earlier: Results | None = None,
+    chosen: Mapping[str, Earlier] | None = None,
 ) -> list[CheckOutcome]:
     """Return what every check says of every run it is meant for, in the manifest's order.
 
@@ -32,8 +33,9 @@ def outcomes(
         results: what was measured.
         baseline: what the manifest compares with.
         earlier: the results that `baseline` names, where it names a file.
+        chosen: by run, the builds that it names, where it names a history.
     """
-    where = Baselines(baseline, results, earlier)
+    where = Baselines(baseline, results, earlier, chosen or {})
     return [outcome for check in checks for outcome in _of_check(check, results, where)]
 
 
@@ -109,6 +111,8 @@ class _Judge:
             return _outcome(check, run.id, verdict="passed", severity="ok", **more)
         if blocked:
             more["examined"] = 0
+            if self.baseline is not None and self.baseline.first:
+                return _outcome(check, run.id, verdict="skipped", severity="warn", reason=blocked, **more)
             return _skipped(check, run.id, blocked, counts=blocked != _ITSELF, **more)
         if any(item.verdict == "missing" for item in items):
             return _outcome(check, run.id, verdict="warned", severity="warn", **more)
