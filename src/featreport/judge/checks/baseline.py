@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from featreport.judge.compare.comparable import obstacles
 from featreport.plan.types import BaselineRef, CheckPlan
 from featreport.results.schema import Results, Run
 
@@ -76,47 +77,9 @@ class Baselines:
     def _compared(self, run: Run, check: CheckPlan, text: str, found: Run, source: Results) -> Baseline:
         if found.status == "failed":
             return Baseline(text, reason=f"the baseline {text} failed")
-        different = list(differences(check, run, self.results, found, source))
+        weights_only = check.metric.partition(".")[0] in WEIGHTS_ALONE
+        different = obstacles((source, found), (self.results, run), weights_only=weights_only)
         if different:
-            return Baseline(text, reason="; ".join(different))
+            words = (f"{one.what}: {one.after}, baseline {one.before}" for one in different)
+            return Baseline(text, reason="; ".join(words))
         return Baseline(text, found)
-
-
-def differences(check: CheckPlan, run: Run, here: Results, other: Run, there: Results) -> Iterator[str]:
-    """Yield what keeps the check's numbers of two runs from being compared, in words; `other` is the baseline."""
-    if check.metric.partition(".")[0] not in WEIGHTS_ALONE:
-        yield from _images(run, other)
-        if run.transform != other.transform:
-            yield f"transform: {run.transform}, baseline {other.transform}"
-    if run.precision != other.precision:
-        yield f"precision: {run.precision}, baseline {other.precision}"
-    mine, its = (
-        _class(one.device or results.provenance.device) for one, results in ((run, here), (other, there))
-    )
-    if mine != its:
-        yield f"device: {mine}, baseline {its}"
-    for name in type(here.thresholds).model_fields:
-        now, before = getattr(here.thresholds, name), getattr(there.thresholds, name)
-        if now != before:
-            yield f"threshold {name}: {now:g}, baseline {before:g}"
-
-
-def _images(run: Run, other: Run) -> Iterator[str]:
-    now, before = (
-        [file.sha256 for file in one.images.files] or [f"image {i}" for i in range(one.images.count)]
-        for one in (run, other)
-    )
-    if len(now) != len(before):
-        yield f"images: {len(now)}, baseline {len(before)}"
-    elif now != before:
-        changed = [i for i, (mine, its) in enumerate(zip(now, before, strict=True)) if mine != its]
-        if sorted(now) == sorted(before):
-            yield "images: the same in another order"
-        else:
-            name = run.images.files[changed[0]].name if run.images.files else "the first"
-            yield f"images: {len(changed)} of {len(now)} differ, the first is {name}"
-
-
-def _class(device: str) -> str:
-    """Return a device's kind: cuda of "cuda (NAME)" and of "cuda:1"."""
-    return device.partition(" ")[0].partition(":")[0]
