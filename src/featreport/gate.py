@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from featreport.errors import ManifestError, ResultsError
 from featreport.plan.types import BaselineRef, Plan
 from featreport.results import codec, schema
 from featreport.results.history import History, Past, best, latest
-from featreport.results.schema import Results
+from featreport.results.reference import numbers_of
+from featreport.results.schema import Results, Run
 from featreport.results.store import check_writable, write_atomically
 
 if TYPE_CHECKING:
-    from featreport.judge.checks.baseline import Earlier
+    from featreport.judge.checks.baseline import Baselines, Earlier
 
 FailOn = Literal["error", "warn"]
 SHOWN = 100  # earlier builds that a report tells of
@@ -46,14 +47,31 @@ def judged(plan: Plan, results: Results, before: Results | None, kept: History |
         before: the earlier results that the manifest names.
         kept: the history that it names.
     """
+    from featreport.judge.checks.baseline import Baselines
     from featreport.judge.checks.judging import outcomes
 
     past = kept.before(results) if kept is not None else ()
     chosen = _chosen(plan.baseline, results, kept, past) if kept is not None and plan.baseline else {}
-    told = outcomes(plan.checks, results, plan.baseline, before, chosen)
+    where = Baselines(plan.baseline, results, before, chosen)
+    told = outcomes(plan.checks, results, where)
+    compared = [one for run in results.runs if (one := _compared(run, where)) is not None]
     builds = [build.build() for build in past[-SHOWN:]]
     history = None if kept is None else schema.History(count=len(past), builds=builds)
-    return results.model_copy(update={"checks": told, "history": history})
+    return results.model_copy(update={"checks": told, "compared": compared, "history": history})
+
+
+def _compared(run: Run, where: Baselines) -> schema.Compared | None:
+    """Return what a run's numbers are told against."""
+    found = where.find(run)
+    if found is None:
+        return None
+    told: dict[str, Any] = {"run": run.id, "baseline": found.text, "itself": found.itself}
+    if found.run is not None:
+        inside = found.source is where.results
+        told["within"], told["before"] = (found.run.id, None) if inside else (None, numbers_of(found.run))
+    reasons = (where.reason(run, found, weights_only=alone) or None for alone in (False, True))
+    told["reason"], told["weights_reason"] = reasons
+    return schema.Compared(**told)
 
 
 def _chosen(ref: BaselineRef, results: Results, kept: History, past: tuple[Past, ...]) -> dict[str, Earlier]:

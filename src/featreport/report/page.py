@@ -306,3 +306,4 @@ class Page:
     results_file: str = ""  # where the results are, if they are not embedded
     checks: ChecksView | None = None
     trends: Trends | None = None
+    against: str = ""  # what the first table tells changes against

@@ -273,7 +273,14 @@ def best(builds: Sequence[Past], run: str, metric: str, *, higher: bool) -> list
 def _bare(results: Results) -> Results:
     """Return the results without what is no measurement: checks, sections of plug-ins, an older past."""
     return results.model_copy(
-        update={"checks": [], "extras": [], "comparisons": [], "history": None, "pictures": {}}
+        update={
+            "checks": [],
+            "extras": [],
+            "comparisons": [],
+            "compared": [],
+            "history": None,
+            "pictures": {},
+        }
     )
 
 

@@ -265,6 +265,18 @@ class History(Frozen):
     builds: list[PastBuild]
 
 
+class Compared(Frozen):
+    """What the numbers of a run are compared with: a run of this build, or one of earlier results."""
+
+    run: str  # whose numbers
+    baseline: str  # what is said of it
+    itself: bool = False  # the run is the baseline
+    within: str | None = None  # id of the baseline, where it is a run of this build
+    before: Run | None = None  # its numbers, where it is not
+    reason: str | None = None  # why what images went through cannot be compared
+    weights_reason: str | None = None  # why weights cannot
+
+
 class Thresholds(Frozen):
     """The manifest's thresholds, as used."""
 
@@ -324,6 +336,7 @@ class Results(Frozen):
     runs: list[Run]
     comparisons: list[Any] = Field(default_factory=list)
     checks: list[CheckOutcome] = Field(default_factory=list)
+    compared: list[Compared] = Field(default_factory=list)  # one for each run, where there is a baseline
     history: History | None = None  # None: the manifest keeps none
     extras: list[Extra] = Field(default_factory=list)  # sections of plug-ins
     pictures: dict[str, str] = Field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from featreport.judge.compare.comparable import obstacles
 from featreport.plan.types import BaselineRef, CheckPlan
@@ -24,6 +24,7 @@ class Baseline:
     reason: str = ""
     itself: bool = False
     first: bool = False
+    source: Results | None = None  # where `run` stands
 
 
 @dataclass(frozen=True)
@@ -45,41 +46,47 @@ class Baselines:
 
     def of(self, run: Run, check: CheckPlan) -> Baseline | None:
         """Return what `run` is compared with in this check; None where the manifest names no baseline."""
+        found = self.find(run)
+        if found is None or found.run is None:
+            return found
+        reason = self.reason(run, found, weights_only=check.metric.partition(".")[0] in WEIGHTS_ALONE)
+        return replace(found, run=None, source=None, reason=reason) if reason else found
+
+    def find(self, run: Run) -> Baseline | None:
+        """Return the baseline of `run`, whether or not the two can be compared."""
         if self.ref is None:
             return None
-        if self.ref.history is not None:
-            return self._of_history(run, check, self.ref.history)
-        source = self.results if self.ref.run is not None else self.earlier
+        found = self._of_history(run, self.ref.history) if self.ref.history else self._of(run, self.ref)
+        if found.run is not None and found.run.status == "failed":
+            return Baseline(found.text, reason=f"the baseline {found.text} failed")
+        return found
+
+    def reason(self, run: Run, found: Baseline, *, weights_only: bool) -> str:
+        """Return why the numbers of `run` and of its baseline cannot be compared; empty: they can."""
+        if found.run is None or found.source is None:
+            return found.reason
+        different = obstacles((found.source, found.run), (self.results, run), weights_only=weights_only)
+        return "; ".join(f"{one.what}: {one.after}, baseline {one.before}" for one in different)
+
+    def _of(self, run: Run, ref: BaselineRef) -> Baseline:
+        source = self.results if ref.run is not None else self.earlier
         if source is None:
-            return Baseline(self.ref.text, reason=f"the baseline {self.ref.text} was not read")
-        if self.ref.run is not None:
-            found = next((one for one in source.runs if one.id == self.ref.run), None)
-            text = self.ref.text
-            missing = f"the baseline {text} is not among the runs of this build"
-            if self.ref.run == run.id:
-                return Baseline(text, itself=True)
+            return Baseline(ref.text, reason=f"the baseline {ref.text} was not read")
+        if ref.run == run.id:
+            return Baseline(ref.text, itself=True)
+        if ref.run is not None:
+            found = next((one for one in source.runs if one.id == ref.run), None)
+            text, missing = ref.text, f"the baseline {ref.text} is not among the runs of this build"
         else:
             same = [one for one in source.runs if one.id == run.id]
             found = same[0] if same else source.runs[0] if len(source.runs) == 1 else None
-            text = self.ref.text if found is None else f"{found.id} of {self.ref.text}"
-            missing = f"{self.ref.text} has no run {run.id}"
-        if found is None:
-            return Baseline(text, reason=missing)
-        return self._compared(run, check, text, found, source)
+            text = ref.text if found is None else f"{found.id} of {ref.text}"
+            missing = f"{ref.text} has no run {run.id}"
+        return Baseline(text, reason=missing) if found is None else Baseline(text, found, source=source)
 
-    def _of_history(self, run: Run, check: CheckPlan, which: str) -> Baseline:
+    def _of_history(self, run: Run, which: str) -> Baseline:
         earlier = self.chosen.get(run.id)
         if earlier is None:
             return Baseline(which, reason=f"the history has no earlier build of {run.id}", first=True)
         found = next(one for one in earlier.results.runs if one.id == run.id)
-        return self._compared(run, check, earlier.text, found, earlier.results)
-
-    def _compared(self, run: Run, check: CheckPlan, text: str, found: Run, source: Results) -> Baseline:
-        if found.status == "failed":
-            return Baseline(text, reason=f"the baseline {text} failed")
-        weights_only = check.metric.partition(".")[0] in WEIGHTS_ALONE
-        different = obstacles((source, found), (self.results, run), weights_only=weights_only)
-        if different:
-            words = (f"{one.what}: {one.after}, baseline {one.before}" for one in different)
-            return Baseline(text, reason="; ".join(words))
-        return Baseline(text, found)
+        return Baseline(earlier.text, found, source=earlier.results)

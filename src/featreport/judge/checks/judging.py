@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
-from featreport.judge.checks.baseline import Baseline, Baselines, Earlier
+from featreport.judge.checks.baseline import Baseline, Baselines
 from featreport.judge.checks.limits import breach, compares, exact, stands_alone
 from featreport.judge.checks.reading import Reading, names, readings, total
-from featreport.plan.types import BaselineRef, CheckPlan
+from featreport.plan.types import CheckPlan
 from featreport.results.schema import CheckItem, CheckOutcome, Results, Run
 
 LIMITS = ("min", "max", "equals", "below", "max_increase", "max_relative_increase")
@@ -22,20 +22,16 @@ _ITSELF = "this run is the baseline"
 def outcomes(
     checks: Sequence[CheckPlan],
     results: Results,
-    baseline: BaselineRef | None = None,
-    earlier: Results | None = None,
-    chosen: Mapping[str, Earlier] | None = None,
+    where: Baselines | None = None,
 ) -> list[CheckOutcome]:
     """Return what every check says of every run it is meant for, in the manifest's order.
 
     Args:
         checks: the plan's.
         results: what was measured.
-        baseline: what the manifest compares with.
-        earlier: the results that `baseline` names, where it names a file.
-        chosen: by run, the builds that it names, where it names a history.
+        where: what the runs are compared with.
     """
-    where = Baselines(baseline, results, earlier, chosen or {})
+    where = where or Baselines(None, results)
     return [outcome for check in checks for outcome in _of_check(check, results, where)]
 
 
