@@ -216,6 +216,7 @@ class CompareTable:
     caption: str
     checkpoints: tuple[Name, ...]
     rows: tuple[tuple[Name, tuple[CompareCell, ...]], ...]
+    step: str = ""  # between which two checkpoints most happens
 
 
 @dataclass(frozen=True)
