@@ -28,6 +28,7 @@ from featreport.collect.unmeasured import complex_tensors, list_unmeasured
 from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
 from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, SourceError
 from featreport.plan.types import Plan, RunPlan
+from featreport.results.grams import Grams
 from featreport.results.schema import Images, Load, Run, RunFailure, Unmeasured
 
 PROGRAMS = ("TorchScript", "torch.export")
@@ -40,6 +41,7 @@ class Outcome:
 
     run: Run
     pictures: dict[str, str]
+    grams: Grams | None = None
 
 
 @dataclass
@@ -159,6 +161,7 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     notes: list[str] = []
     done = all_images(job, model, notes)
     taps, shown = done.collector.value()
+    grams = done.collector.kept_grams()
     activations = explain_deaths(model, taps, done.taps.producers, job.plan.dead, done.taps.borrowed)
     images = done.images
     if job.run.shown or job.plan.showing.channels != "first":
@@ -193,4 +196,4 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
             "kernel_norms": gallery.norms,
         }
     )
-    return Outcome(run, done.pictures | gallery.pictures | more)
+    return Outcome(run, done.pictures | gallery.pictures | more, grams)

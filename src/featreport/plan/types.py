@@ -164,6 +164,7 @@ class Plan:
     checks: tuple[CheckPlan, ...] = ()
     baseline: BaselineRef | None = None
     history: Path | None = None  # the folder of earlier builds, absolute
+    cka: bool = False  # whether the layers of runs are compared by what they make of the images
 
     @property
     def results(self) -> Path:
