@@ -284,6 +284,8 @@ class Manifest(Document):
     file: str  # as the user typed it
     text: str
     marks: dict[str, Mark]  # path in the document → line and column, both from 1
+    digest: str = ""  # of the document with the values of its variables
+    variables: tuple[str, ...] = ()  # names of the environment variables it names
 
     @property
     def folder(self) -> Path:

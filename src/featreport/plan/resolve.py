@@ -66,6 +66,8 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         alpha=manifest.statistics.alpha,
         checks=checks,
         baseline=baseline,
+        variables=manifest.variables,
+        manifest_digest=manifest.digest,
     )
 
 

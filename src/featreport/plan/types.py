@@ -160,6 +160,8 @@ class Plan:
     alpha: bool = False  # whether power laws are fitted to the spectra of weights
     checks: tuple[CheckPlan, ...] = ()
     baseline: BaselineRef | None = None
+    variables: tuple[str, ...] = ()  # environment variables that the manifest names; never their values
+    manifest_digest: str = ""  # of the manifest with everything put in that stands elsewhere
 
     @property
     def results(self) -> Path:

@@ -185,6 +185,7 @@ def method(results: Results) -> Method:
         Fact("Precision", f"{made.precision} forward pass, float64 sums"),
         *(Fact("Section of", f"{one.made_by} ({one.name})") for one in results.extras if one.made_by),
         Fact("Manifest", f"{made.manifest_name}, SHA-256 {made.manifest_sha256}"),
+        *((Fact("Its variables", ", ".join(made.variables)),) if made.variables else ()),
     )
     return Method(
         definitions=tuple(Fact(entry.label, entry.sentence) for entry in results.definitions),

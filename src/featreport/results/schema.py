@@ -257,6 +257,7 @@ class Provenance(Frozen):
     manifest_sha256: str
     manifest_text: str
     code_run: list[str] = Field(default_factory=list)  # `python:` sources and transforms that were executed
+    variables: list[str] = Field(default_factory=list)  # environment variables it names, without their values
 
 
 def weights_alone(run: Run) -> bool:
