@@ -1,8 +1,10 @@
+# ruff: noqa: E501  # the tables hold whole lines
 """What a manifest promises to jobs: values from outside come in whole and safely, and are told where they matter."""
 
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,10 @@ from featreport import pipeline
 from featreport.errors import ManifestError
 from featreport.executors import serial
 from featreport.manifest import json_schema, schema
-from featreport.manifest.read import parse
+from featreport.manifest.read import load, parse
+from featreport.manifest.read import read as read_file
 from featreport.results import codec
+from test_build import command
 
 HEAD = "version: 1\nmodels:\n  - name: a\n    source: torchvision:alexnet\n    checkpoints: [random:0]\n"
 NET = """
@@ -201,7 +205,7 @@ def test_a_variable_with_another_value_is_another_build(
 def test_results_from_before_variables_still_load(project: Path) -> None:
     featreport.build(project / "config.yaml")
     kept = json.loads((project / "out/report.json").read_text())
-    for name in ("variables",):
+    for name in ("variables", "overrides", "bases"):
         kept["provenance"].pop(name, None)
     assert codec.decode(json.dumps(kept), "old").provenance.variables == []
 
@@ -209,3 +213,306 @@ def test_results_from_before_variables_still_load(project: Path) -> None:
 def test_the_json_schema_takes_a_variable_for_a_number() -> None:
     limit = json_schema()["$defs"]["ImagesEntry"]["properties"]["limit"]
     assert '"pattern": "\\\\$\\\\{"' in json.dumps(limit)
+
+
+# --set
+
+
+def set_(text: str, *options: str, **environ: str) -> schema.Manifest:
+    return parse(text.encode(), "c.yaml", environ, options)
+
+
+def refused(text: str, *options: str) -> list[str]:
+    with pytest.raises(ManifestError) as caught:
+        set_(text, *options)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_an_option_sets_a_value_wherever_it_stands() -> None:
+    found = set_(
+        HEAD + "images: [a, b]\n",
+        "batch_size=8",
+        "models[0].checkpoints[0]=new.pt",
+        "models[0].args.num_classes=5",
+        "images[1]='7'",
+        "report.max_bytes=2MB",
+        "transform={size: [8, 9]}",
+        "transform.size[1]=7",
+        "title=",
+        "checks=[{metric: activations.dead, max: 1}]",
+    )
+    assert (found.batch_size, found.models[0].checkpoints, found.images) == (8, ("new.pt",), ("a", "7"))
+    assert found.models[0].args == {"num_classes": 5}
+    assert (found.report.max_bytes, found.transform.size, found.title) == (2_000_000, (8, 7), None)
+    assert found.checks[0].max == 1
+
+
+def test_of_two_options_for_one_path_the_later_holds() -> None:
+    assert set_(HEAD, "batch_size=8", "batch_size=4").batch_size == 4
+
+
+def test_an_option_takes_variables_and_replaces_one_that_is_not_set() -> None:
+    assert set_(HEAD + "title: ${NO}\n", "title=${YES}", YES="yes").title == "yes"
+
+
+KEYS = "max_bytes, maps, channels, select, images, show, overlay, kernels, templates, logo, sections"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("batchsize=8", "unknown key 'batchsize' (did you mean 'batch_size'?)"),
+        ("crop=8", "unknown key 'crop' (it belongs under 'transform')"),
+        ("models[0].chekpoints[0]=x", "models[0]: unknown key 'chekpoints' (did you mean 'checkpoints'?)"),
+        ("report.zzz=1", f"report: unknown key 'zzz' (known here: {KEYS})"),
+        ("models[1].name=x", "there is no models[1]: models has 1 entry, models[0]"),
+        ("models[0].checkpoints[2]=x", "there is no models[0].checkpoints[2]: models[0].checkpoints has 2 entries, from [0]"),
+        ("models.name=x", "models is a list here: name an entry, models[0].name"),
+        ("transform.crop=3", "transform is 'none' here, not a mapping: set it whole, transform={crop: …}"),
+        ("title[0]=3", "title is 't' here, not a list"),
+        ("images[0]=x", "there is no list images here: set it whole, images=[…]"),
+        ("batch_size", "expected PATH=VALUE such as batch_size=8 or 'models[0].checkpoints[0]=new.pt'"),
+        ("a b=1", "expected PATH=VALUE such as batch_size=8 or 'models[0].checkpoints[0]=new.pt'"),
+        ("models[-1]=1", "expected PATH=VALUE such as batch_size=8 or 'models[0].checkpoints[0]=new.pt'"),
+        ("batch_size=many", "batch_size: expected auto or a whole number greater than 0, got 'many'"),
+        ("title=What: a", "title: write a list as [a, b], a mapping as {a: b}, and text with ': ' in quotes"),
+        ("title=# a", "title: a '#' begins a comment: put the value in quotes"),
+        ("title=[a", "not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("title={a: 1, a: 2}", "title: duplicate key 'a' (first on line 1)"),
+        ("title=${NO}", "title: the environment variable 'NO' is not set (set it, or write ${NO:-default})"),
+        ("extends=x.yaml", "extends: cannot be set: build the manifest that extends another"),
+        ("models[0].source=alexnet", "models[0].source: expected torchvision:NAME"),
+    ],
+)  # fmt: skip
+def test_each_wrong_option_is_named_in_place_of_a_line(option: str, message: str) -> None:
+    text = HEAD.replace("random:0", "random:0, random:1") + "title: t\ntransform: none\n"
+    said = [line for line in refused(text, option) if message in line]
+    assert said
+    assert said[0].startswith(f"--set {option} {message}")
+
+
+def test_wrong_options_come_with_the_mistakes_of_the_file_in_one_answer() -> None:
+    assert refused(HEAD + "device: gpu\n", "batchsize=8", "precision=float61") == [
+        "--set batchsize=8 unknown key 'batchsize' (did you mean 'batch_size'?)",
+        "--set precision=float61 precision: expected float32, bfloat16 or float16, got 'float61' (did you mean 'float16'?)",
+        "c.yaml:6:9 device: expected auto, cpu, cuda, cuda:1, mps or xpu, got 'gpu' (did you mean 'cuda'?)",
+    ]
+
+
+def test_options_cannot_make_a_manifest_larger_or_deeper_than_one_may_be() -> None:
+    assert "20,000 values" in refused(HEAD, f"models[0].args.x=[{'1,' * 19_999}]")[0]
+    assert "32 levels" in refused(HEAD, f"models[0].args.x={'[' * 30}{']' * 30}")[0]
+
+
+@given(st.text(max_size=30), st.text("[]{}:-,&*!|>'\"\n \t#%@a1?<$", max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_no_option_can_crash_the_reader(path: str, value: str) -> None:
+    for option in (path, f"{path}={value}", f"title={value}", f"models[0].args={value}"):
+        try:
+            set_(HEAD, option)
+        except ManifestError as error:
+            said = str(error)
+        else:
+            said = "--set"
+        assert "--set" in said
+
+
+def test_a_path_in_an_option_starts_at_the_manifest_and_a_missing_one_names_the_option(project: Path) -> None:
+    manifest = project / "config.yaml"
+    plan = pipeline.make_plan(manifest, overrides=["images=[photos/1.png]"])
+    assert [image.name for image in plan.runs[0].images] == ["photos/1.png"]
+    with pytest.raises(ManifestError) as caught:
+        pipeline.make_plan(manifest, overrides=["models[0].checkpoints[0]=e1.pt"])
+    assert str(caught.value).startswith(
+        "--set models[0].checkpoints[0]=e1.pt models[0].checkpoints[0]: no such file or folder 'e1.pt'"
+    )
+
+
+def test_build_and_check_take_options_and_a_wrong_one_exits_with_2_and_runs_nothing(project: Path) -> None:
+    done = command(
+        "check", "config.yaml", "--set", "models[0].args.width=6", "--set", "title=X y", cwd=project
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("X y\n")
+    assert "{'width': 6}" in done.stdout
+    for name in ("check", "build"):
+        done = command(name, "config.yaml", "--set", "titel=x", cwd=project)
+        assert done.returncode == 2
+        assert done.stderr == (
+            "--set titel=x unknown key 'titel' (did you mean 'title'?)\n1 problem; nothing was run.\n"
+        )
+        assert not (project / "out").exists()
+
+
+def test_the_report_says_what_was_set_and_another_value_is_another_build(
+    project: Path, measured: list[str]
+) -> None:
+    manifest = project / "config.yaml"
+    plain = featreport.build(manifest)
+    page = (project / "out/report.html").read_text()
+    assert "Set for this build" not in page
+    wide = featreport.build(manifest, overrides=["models[0].args.width=6"])
+    assert (plain.runs[0].summary.channels, wide.runs[0].summary.channels) == (4, 6)
+    assert wide.provenance.overrides == ["models[0].args.width=6"]
+    assert wide.provenance.manifest_text == manifest.read_text()
+    assert "<dd>models[0].args.width=6</dd>" in (project / "out/report.html").read_text()
+    assert measured == ["net/random-0"] * 2
+    featreport.build(manifest)
+    assert measured == ["net/random-0"] * 2
+    assert (project / "out/report.html").read_text() == page
+
+
+# extends
+
+
+def files(folder: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        path = folder / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder / "c.yaml"
+
+
+def extended(folder: Path, *options: str) -> schema.Manifest:
+    found, problems = read_file(folder / "c.yaml", options)
+    assert problems == []
+    return found
+
+
+def wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(folder)
+    with pytest.raises(ManifestError) as caught:
+        load("c.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_mappings_merge_key_by_key_and_lists_and_scalars_replace(tmp_path: Path) -> None:
+    files(
+        tmp_path,
+        base=HEAD + "title: base\nimages: {paths: [a, b], limit: 3}\nreport: {channels: 2, images: 3}\n",
+        c="extends: base.yaml\ntitle: own\nimages: {limit: 5}\nreport: {channels: 7}\nbatch_size: 2\n",
+    )
+    found = extended(tmp_path)
+    assert (found.title, found.batch_size, found.models[0].name) == ("own", 2, "a")
+    assert (found.images.paths, found.images.limit) == (("a", "b"), 5)
+    assert (found.report.channels, found.report.images) == (7, 3)
+    files(tmp_path, c="extends: base.yaml\nimages: [c]\ntitle: ~\n")
+    assert (extended(tmp_path).images, extended(tmp_path).title) == (("c",), None)
+
+
+def test_a_chain_of_manifests_is_one_and_options_come_last(tmp_path: Path) -> None:
+    files(
+        tmp_path,
+        x__far=HEAD + "title: far\nbatch_size: 1\ndevice: cpu\n",
+        x__near="extends: far.yaml\nbatch_size: 2\nprecision: float16\n",
+        c="extends: x/near.yaml\nprecision: bfloat16\n",
+    )
+    found = extended(tmp_path, "device=cuda")
+    assert (found.title, found.batch_size, found.precision, found.device) == ("far", 2, "bfloat16", "cuda")
+    assert [name for name, _ in found.bases] == ["x/near.yaml", "far.yaml"]
+
+
+def test_the_paths_of_a_base_start_at_the_base(project: Path) -> None:
+    (project / "jobs").mkdir()
+    (project / "jobs/own.png").write_bytes((project / "photos/1.png").read_bytes())
+    (project / "jobs/c.yaml").write_text("version: 1\nextends: ../config.yaml\noutput: here.html\n")
+    plan = pipeline.make_plan(project / "jobs/c.yaml")
+    assert plan.output == project / "jobs/here.html"
+    assert plan.store == project / "jobs/.featreport"
+    assert plan.runs[0].source.file == project / "net.py"
+    assert [image.path for image in plan.runs[0].images] == [project / f"photos/{i}.png" for i in range(3)]
+    (project / "jobs/c.yaml").write_text("extends: ../config.yaml\nimages: [own.png]\n")
+    plan = pipeline.make_plan(project / "jobs/c.yaml")
+    assert plan.output == project / "out/report.html"
+    assert [image.name for image in plan.runs[0].images] == ["own.png"]
+
+
+def test_each_mistake_is_named_in_the_file_it_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files(
+        tmp_path,
+        x__base=HEAD + "device: gpu\nbatch_size: 0\nimages: [no.png]\ntitel: x\ntitle: ${NO}\n",
+        c="extends: x/base.yaml\nbatch_size: many\nreport: {chanels: 3}\ntitle: own\n",
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ManifestError) as caught:
+        pipeline.make_plan("c.yaml")
+    assert [str(problem) for problem in caught.value.problems] == [
+        "c.yaml:2:13 batch_size: expected auto or a whole number greater than 0, got 'many'",
+        "c.yaml:3:10 report: unknown key 'chanels' (did you mean 'channels'?)",
+        "x/base.yaml:6:9 device: expected auto, cpu, cuda, cuda:1, mps or xpu, got 'gpu' (did you mean 'cuda'?)",
+        "x/base.yaml:8:10 images[0]: no such file or folder 'no.png'",
+        "x/base.yaml:9:1 unknown key 'titel' (did you mean 'title'?)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "base", "expected"),
+    [
+        ("extends: bas.yaml\n", HEAD, "c.yaml:1:10 extends: 'bas.yaml': no such file (did you mean 'base.yaml'?)"),
+        ("extends: .\n", HEAD, "c.yaml:1:10 extends: '.': is a folder, expected a manifest file"),
+        ("extends: [base.yaml]\n", HEAD, "c.yaml:1:10 extends: expected the path of a manifest, got a list or a mapping"),
+        ("extends:\n", HEAD, "c.yaml:1:9 extends: expected the path of a manifest, got nothing"),
+        ("extends: ${NO}\n", HEAD, "c.yaml:1:10 extends: the environment variable 'NO' is not set (set it, or write ${NO:-default})"),
+        ("extends: base.yaml\n", "- a\n", "base.yaml:1:1 expected a mapping, got a list"),
+        ("extends: base.yaml\n", "", "base.yaml:1:1 the file is empty ('featreport init' writes a starter manifest)"),
+        ("extends: base.yaml\n", "a: [\n", "base.yaml:2:1 not valid YAML: expected the node content, but found '<stream end>'"),
+        ("extends: base.yaml\nversion: 1\n", HEAD.replace("1", "2", 1), "base.yaml:1:10 version: this featreport reads manifests of version 1, got 2"),
+        ("extends: base.yaml\n", "extends: c.yaml\n", "base.yaml:1:10 extends: 'c.yaml' leads in a circle: c.yaml → base.yaml → c.yaml"),
+        ("extends: ./c.yaml\n", "", "c.yaml:1:10 extends: './c.yaml' leads in a circle: c.yaml → c.yaml"),
+        ("extends: base.yaml\nbatch_size: 1\nbatch_size: 2\n", HEAD, "c.yaml:3:1 duplicate key 'batch_size' (first on line 2)"),
+    ],
+)  # fmt: skip
+def test_a_base_that_cannot_be_used_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, base: str, expected: str
+) -> None:
+    files(tmp_path, c=own, base=base)
+    assert wrong(tmp_path, monkeypatch) == [expected]
+
+
+def test_a_chain_keeps_the_limits_of_one_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"b{index}" for index in range(10)]
+    texts = {name: f"extends: {after}.yaml\n" for name, after in pairwise(names)}
+    files(tmp_path, **texts, b9=HEAD, c="extends: b0.yaml\n")
+    assert wrong(tmp_path, monkeypatch) == ["b7.yaml:1:10 extends: more than 8 manifests below one another"]
+    many = "args: {x: [" + "1," * 15_000 + "]}\n"
+    files(tmp_path, base=HEAD + many, c="extends: base.yaml\n" + many.replace("x:", "y:"))
+    assert "c.yaml:1:1 more than 20,000 values in all" in wrong(tmp_path, monkeypatch)
+    long = "#" * 600_000 + "\n"
+    files(tmp_path, base=long + HEAD, c=long + "extends: base.yaml\n")
+    assert "larger than 1,048,576 bytes: with the manifests that extend it" in wrong(tmp_path, monkeypatch)[0]
+
+
+def test_the_report_holds_every_manifest_it_is_made_of_and_never_an_absolute_path(project: Path) -> None:
+    (project / "jobs").mkdir()
+    own = project / "jobs/c.yaml"
+    own.write_text("extends: ../config.yaml\noutput: here.html\n")
+    made = featreport.build(own).provenance
+    assert made.manifest_text == own.read_text()
+    assert [(base.name, base.text) for base in made.bases] == [
+        ("../config.yaml", (project / "config.yaml").read_text())
+    ]
+    page = (project / "jobs/here.html").read_text()
+    assert "The manifest that it extends, ../config.yaml" in page
+    assert str(project) not in page
+    own.write_text(f"extends: {project}/config.yaml\noutput: here.html\n")
+    made = featreport.build(own).provenance
+    assert [base.name for base in made.bases] == [f"{project.name}/config.yaml"]
+
+
+def test_a_changed_base_is_another_build(project: Path, measured: list[str]) -> None:
+    (project / "c.yaml").write_text("extends: config.yaml\n")
+    featreport.build(project / "c.yaml")
+    featreport.build(project / "c.yaml")
+    assert measured == ["net/random-0"]
+    base = project / "config.yaml"
+    base.write_text(base.read_text() + "    args: {width: 6}\n")
+    assert featreport.build(project / "c.yaml").runs[0].summary.channels == 6
+
+
+def test_the_json_schema_lets_a_manifest_lack_what_its_base_has() -> None:
+    described = json_schema()
+    assert {"required": ["extends"]} in described["anyOf"]
+    assert "required" not in described
+    assert "required" in described["$defs"]["Model"]

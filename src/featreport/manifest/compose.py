@@ -40,19 +40,20 @@ class Composed:
     slips: tuple[Slip, ...]
 
 
-def compose(text: str, file: str = "", variables: Variables | None = None) -> Composed:
+def compose(text: str, file: str = "", variables: Variables | None = None, loc: Loc = ()) -> Composed:
     """Return the one document in `text`.
 
     Args:
         text: YAML.
         file: its name in messages.
         variables: what stands for `${NAME}` in its values; keys are taken as written. None: no variable is set.
+        loc: where in a larger document it will stand.
 
     Raises:
         UnreadableError: not YAML, or beyond the limits; carries the first place where reading had to stop.
     """
     composer = _Composer(_events(text, file), file, variables or Variables())
-    root = composer.document()
+    root = composer.document(loc)
     return Composed(root, tuple(composer.slips))
 
 
@@ -113,7 +114,7 @@ class _Composer:
     def mark(self, event: Event) -> Mark:
         return _mark(event, self.file)
 
-    def document(self) -> Node:
+    def document(self, loc: Loc) -> Node:
         root: Node | None = None
         for event in self.events:
             if isinstance(event, DocumentStartEvent):
@@ -121,7 +122,7 @@ class _Composer:
                     raise UnreadableError(
                         Slip(self.mark(event), "", "expected one document, got a second one after '---'")
                     )
-                root = self.node(next(self.events), ())
+                root = self.node(next(self.events), loc)
         if root is None:
             raise UnreadableError(
                 Slip(
@@ -191,10 +192,8 @@ class _Composer:
             raise UnreadableError(
                 Slip(mark, spell(loc), f"the variables hold more than {LARGEST:,} characters")
             ) from None
-        for message in filled.wrong:
-            self.slip(mark, loc, message)
         if filled.wrong:
-            return Node(mark, 1, 0, scalar=event.value, unknown=True)
+            return Node(mark, 1, 0, scalar=event.value, wrong=filled.wrong, unknown=True)
         plain = event.style is None and event.tag is None and (filled.whole or filled.text == event.value)
         value = resolve_plain(filled.text) if plain else filled.text
         if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):

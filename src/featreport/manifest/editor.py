@@ -60,6 +60,10 @@ def missing(path: Path) -> list[str]:
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the manifest, for completion and checks in editors."""
     schema: dict[str, Any] = _with_variables(_without_titles(Document.model_json_schema()))
+    needed = schema.pop("required")
+    schema["anyOf"] = [{"required": needed}, {"required": ["extends"]}]
+    for mergeable in ("ImagesEntry", "Compare"):  # what they lack may stand in the manifest that is extended
+        del schema["$defs"][mergeable]["required"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "featreport manifest, version 1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from pydantic_core import ErrorDetails
 
 from featreport.errors import ManifestError, Problem
 from featreport.manifest.complaints import about_a_key, misspelt, place, sentence, spurious
-from featreport.manifest.compose import compose
+from featreport.manifest.inherit import MAX_BYTES, Chain, why
+from featreport.manifest.overrides import put
 from featreport.manifest.rules import broken
 from featreport.manifest.salvage import salvage
 from featreport.manifest.scalars import Loc, describe, spell
 from featreport.manifest.schema import Document, Manifest
 from featreport.manifest.tree import Mark, Slip, Tree, UnreadableError, expand
 from featreport.manifest.variables import Variables
-
-MAX_BYTES = 2**20
 
 
 def load(path: Path | str) -> Manifest:
@@ -34,8 +33,12 @@ def load(path: Path | str) -> Manifest:
     return _whole(*read(path))
 
 
-def read(path: Path | str) -> tuple[Manifest | None, list[Problem]]:
+def read(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Manifest | None, list[Problem]]:
     """Return the manifest in a file and its problems; where there are any, only its parts that are right count.
+
+    Args:
+        path: the file.
+        overrides: `PATH=VALUE` each, put in before anything is validated.
 
     Raises:
         ManifestError: the file cannot be read, or holds nothing that could be looked at.
@@ -44,22 +47,25 @@ def read(path: Path | str) -> tuple[Manifest | None, list[Problem]]:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise ManifestError(f"{path}: {_why(error)}; nothing was run.") from None
-    return _parts(content, str(path), os.environ)
+        raise ManifestError(f"{path}: {why(error)}; nothing was run.") from None
+    return _parts(content, str(path), os.environ, overrides)
 
 
-def parse(content: bytes, file: str, environ: Mapping[str, str] | None = None) -> Manifest:
+def parse(
+    content: bytes, file: str, environ: Mapping[str, str] | None = None, overrides: Sequence[str] = ()
+) -> Manifest:
     """Return the manifest written in `content`; `file` is its name in messages and where its paths start.
 
     Args:
         content: UTF-8 text.
         file: its name.
         environ: what its variables stand for; None: the process's environment.
+        overrides: `PATH=VALUE` each, put in before anything is validated.
 
     Raises:
         ManifestError: with every problem found, each at its line and column.
     """
-    return _whole(*_parts(content, file, os.environ if environ is None else environ))
+    return _whole(*_parts(content, file, os.environ if environ is None else environ, overrides))
 
 
 def _whole(manifest: Manifest | None, problems: list[Problem]) -> Manifest:
@@ -68,25 +74,30 @@ def _whole(manifest: Manifest | None, problems: list[Problem]) -> Manifest:
     return manifest
 
 
-def _parts(content: bytes, file: str, environ: Mapping[str, str]) -> tuple[Manifest | None, list[Problem]]:
-    variables = Variables(environ)
+def _parts(
+    content: bytes, file: str, environ: Mapping[str, str], overrides: Sequence[str]
+) -> tuple[Manifest | None, list[Problem]]:
+    chain = Chain(Variables(environ))
     try:
-        text = _decode(content, file)
-        composed = compose(text, file, variables)
+        root, slips = put(chain.whole(content, file), overrides, chain.variables)
     except UnreadableError as stop:
-        raise ManifestError([_problem(stop.slip)]) from None
-    tree = expand(composed.root)
+        raise ManifestError([_problem(slip) for slip in (*chain.slips, stop.slip)]) from None
+    tree = expand(root)
     document, wrong = _validate(tree)
-    problems = [_problem(slip) for slip in (*composed.slips, *wrong)]
+    problems = [_problem(slip) for slip in (*chain.slips, *slips, *tree.slips, *wrong)]
     if document is None:
         return None, problems
     written = {name: getattr(document, name) for name in Document.model_fields}
+    marks = {spell(loc): mark for loc, mark in tree.marks.items()}
     more: dict[str, Any] = {
         "file": file,
-        "text": text,
-        "marks": {spell(loc): (mark.line, mark.column) for loc, mark in tree.marks.items()},
+        "text": chain.text,
+        "marks": {path: (mark.line, mark.column) for path, mark in marks.items()},
+        "homes": {path: mark.file for path, mark in marks.items() if mark.file != file},
         "digest": _digest(tree.value),
-        "variables": tuple(sorted(variables.used)),
+        "variables": tuple(sorted(chain.variables.used)),
+        "overrides": tuple(overrides),
+        "bases": tuple((base.name, base.text) for base in chain.bases),
     }
     return Manifest.model_construct(**written, **more), problems
 
@@ -99,32 +110,6 @@ def _problem(slip: Slip) -> Problem:
 def _digest(value: Any) -> str:
     """Return a digest of the document with everything put in that stands elsewhere."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _why(error: OSError | ValueError) -> str:
-    match error:
-        case FileNotFoundError():
-            return "no such file"
-        case IsADirectoryError():
-            return "is a folder, expected a manifest file"
-        case PermissionError():
-            return "cannot be read (no permission)"
-        case OSError():
-            return f"cannot be read ({error.strerror})"
-    return "not a usable file name"
-
-
-def _decode(content: bytes, file: str) -> str:
-    if len(content) > MAX_BYTES:
-        raise UnreadableError(
-            Slip(Mark(file, 1, 1), "", f"larger than {MAX_BYTES:,} bytes: this is not a manifest")
-        )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8", "replace")
-        mark = Mark(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise UnreadableError(Slip(mark, "", "not UTF-8 text: save the file as UTF-8")) from None
 
 
 def _validate(tree: Tree) -> tuple[Document | None, list[Slip]]:

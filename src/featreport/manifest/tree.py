@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from featreport.manifest.scalars import Loc
+from featreport.manifest.scalars import Loc, spell
 
 MAX_DEPTH = 32
 MAX_VALUES = 20_000  # after expanding aliases
@@ -47,11 +47,12 @@ class Node:
     scalar: Any = None
     items: tuple[Node, ...] | None = None
     entries: tuple[tuple[str, Mark, Node], ...] | None = None
-    unknown: bool = False  # a scalar that was complained about already: what it is says nothing
+    wrong: tuple[str, ...] = ()  # why a scalar has no value; said only where it still stands in the end
+    unknown: bool = False  # it has none: what it is says nothing
 
     def at(self, mark: Mark) -> Node:
-        """Return the same value at another place, as an alias has it."""
-        return replace(self, mark=mark)
+        """Return the same value at another place, as an alias has it; what is wrong is said at the first."""
+        return replace(self, mark=mark, wrong=())
 
     def get(self, key: str) -> Node | None:
         """Return the value of a mapping's key."""
@@ -65,7 +66,8 @@ class Tree:
     value: Any
     marks: dict[Loc, Mark]
     keys: dict[Loc, Mark]
-    unknown: frozenset[Loc]  # values that were complained about already
+    unknown: frozenset[Loc]  # values that there are none of
+    slips: tuple[Slip, ...]  # why
 
 
 def listed(mark: Mark, items: tuple[Node, ...]) -> Node:
@@ -81,16 +83,32 @@ def mapped(mark: Mark, entries: tuple[tuple[str, Mark, Node], ...]) -> Node:
     return Node(mark, size, 1 + max((child.height for child in children), default=0), entries=entries)
 
 
+def beyond(root: Node, mark: Mark) -> Node:
+    """Return a document that was put together, if it is no larger and deeper than one may be.
+
+    Raises:
+        UnreadableError: it is; at `mark`.
+    """
+    if root.size > MAX_VALUES:
+        raise UnreadableError(Slip(mark, "", f"more than {MAX_VALUES:,} values in all"))
+    if root.height > MAX_DEPTH:
+        raise UnreadableError(Slip(mark, "", f"nested more than {MAX_DEPTH} levels deep"))
+    return root
+
+
 def expand(root: Node) -> Tree:
     """Return a document as plain values."""
     marks: dict[Loc, Mark] = {}
     keys: dict[Loc, Mark] = {}
     unknown: set[Loc] = set()
+    slips: dict[tuple[Mark, str], Slip] = {}
 
     def plain(node: Node, loc: Loc) -> Any:
         marks[loc] = node.mark
         if node.unknown:
             unknown.add(loc)
+        for message in node.wrong:
+            slips.setdefault((node.mark, message), Slip(node.mark, spell(loc), message))
         if node.items is not None:
             return [plain(item, (*loc, index)) for index, item in enumerate(node.items)]
         if node.entries is not None:
@@ -99,4 +117,4 @@ def expand(root: Node) -> Tree:
         return node.scalar
 
     value = plain(root, ())
-    return Tree(value, marks, keys, frozenset(unknown))
+    return Tree(value, marks, keys, frozenset(unknown), tuple(slips.values()))

@@ -96,7 +96,7 @@ def baseline_of(
     place = f"{mark.place} {where}"
     if any(run.id == text for run in runs):
         return BaselineRef(text, place, run=text)
-    path = absolute(text, manifest.folder)
+    path = absolute(text, manifest.folder_of(where))
     if path.is_file():
         try:
             with path.open("rb") as file:

@@ -161,6 +161,8 @@ class Plan:
     checks: tuple[CheckPlan, ...] = ()
     baseline: BaselineRef | None = None
     variables: tuple[str, ...] = ()  # environment variables that the manifest names; never their values
+    overrides: tuple[str, ...] = ()  # PATH=VALUE as given with --set
+    bases: tuple[tuple[str, str], ...] = ()  # name and text of each manifest below, the nearest first
     manifest_digest: str = ""  # of the manifest with everything put in that stands elsewhere
 
     @property
