@@ -9,24 +9,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import featreport
 from featreport import pipeline
+from featreport.collect import deadline
 from featreport.errors import ManifestError
 from featreport.executors import serial
 from featreport.manifest import json_schema, schema
 from featreport.manifest.read import load, parse
 from featreport.manifest.read import read as read_file
+from featreport.plan.words import describe
 from featreport.results import codec
 from test_build import command
 
 HEAD = "version: 1\nmodels:\n  - name: a\n    source: torchvision:alexnet\n    checkpoints: [random:0]\n"
 NET = """
-import time
 from torch import nn
+from featreport.collect import deadline
 
 class Net(nn.Sequential):
     def __init__(self, width=4):
@@ -34,13 +37,13 @@ class Net(nn.Sequential):
 
 class Slow(Net):
     def forward(self, x):
-        time.sleep(0.2)
+        deadline.time.sleep(0.2)
         return super().forward(x)
 
 class SlowlyBuilt(Net):
     def __init__(self):
         super().__init__()
-        time.sleep(0.4)
+        deadline.time.sleep(0.4)
 """
 
 
@@ -516,3 +519,131 @@ def test_the_json_schema_lets_a_manifest_lack_what_its_base_has() -> None:
     assert {"required": ["extends"]} in described["anyOf"]
     assert "required" not in described
     assert "required" in described["$defs"]["Model"]
+
+
+# timeout
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("90s", 90), ("30min", 1800), ("2h", 7200), ("1.5 min", 90), ("0.5s", 0.5)]
+)
+def test_a_time_is_a_number_and_a_unit(written: str, seconds: float) -> None:
+    assert read(HEAD + f"timeout: {written}\n").timeout == seconds
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("90", "expected a time such as 90s, 30min or 2h, got 90"),
+        ("30m", "expected a time such as 90s, 30min or 2h, got '30m' (did you mean '30min'?)"),
+        ("0s", "expected a time such as 90s, 30min or 2h, got '0s'"),
+        ("-1s", "expected a time such as 90s, 30min or 2h, got '-1s'"),
+        ("1h30min", "expected a time such as 90s, 30min or 2h, got '1h30min'"),
+    ],
+)
+def test_what_is_no_time_is_refused(written: str, message: str) -> None:
+    assert complaints(HEAD + f"timeout: {written}\n") == [f"6:10 timeout: {message}"]
+
+
+def slow(folder: Path, factory: str, **more: str) -> Path:
+    """A manifest whose middle run cannot be done in the time it has; the runs around it have any."""
+    manifest = folder / "config.yaml"
+    extra = "".join(f"    {key}: {value}\n" for key, value in more.items())
+    manifest.write_text(
+        "version: 1\ntitle: Tiny\noutput: out/report.html\ndevice: cpu\nbatch_size: 1\nimages: [photos/]\n"
+        "transform: none\nmodels:\n"
+        "  - {name: before, source: 'python:net.py:Net', checkpoints: [random:0]}\n"
+        f"  - name: net\n    source: python:net.py:{factory}\n    checkpoints: [random:0]\n{extra}"
+        "  - {name: after, source: 'python:net.py:Net', checkpoints: [random:1]}\n"
+    )
+    return manifest
+
+
+class Clock:
+    """A clock that moves only where a network sleeps: the tests do not hang on how busy the machine is."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "time", Clock())
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("factory", "stage"), [("Slow", "forward"), ("SlowlyBuilt", "source")])
+def test_a_run_over_its_time_fails_alone_with_stage_reason_and_hint(
+    project: Path, factory: str, stage: str
+) -> None:
+    without = featreport.build(slow(project, factory), store=project / "a")
+    late = featreport.build(slow(project, factory, timeout="0.25s"), store=project / "b")
+    assert [run.status for run in without.runs] == ["ok"] * 3
+    assert [run.status for run in late.runs] == ["ok", "failed", "ok"]
+    assert late.runs[0] == without.runs[0]
+    assert late.runs[2] == without.runs[2]
+    error = late.runs[1].error
+    assert (error.stage, error.message) == (stage, "the run took longer than its timeout of 0.25 s")
+    assert "timeout" in error.hint
+    page = (project / "out/report.html").read_text()
+    assert "took longer than its timeout of 0.25 s" in page
+
+
+@pytest.mark.usefixtures("clock")
+def test_it_stops_between_batches_and_sees_no_further_image(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    class Listener(serial.Silent):
+        def images_done(self, done: int, of: int) -> None:
+            seen.append(done)
+
+    plan = pipeline.make_plan(slow(project, "Slow", timeout="0.3s"), only="net/*")
+    run = pipeline.run_plan(plan, Listener()).results.runs[0]
+    assert run.status == "failed"
+    assert seen == [1]  # the first image takes two forward passes: one to compare the watched one with
+
+
+def test_the_time_of_a_model_goes_before_that_of_the_manifest(project: Path) -> None:
+    manifest = slow(project, "Slow", timeout="30min")
+    manifest.write_text(manifest.read_text() + "timeout: 45s\n")
+    assert [run.timeout for run in pipeline.make_plan(manifest).runs] == [45, 1800, 45]
+    assert "  timeout     1800 s" in describe(pipeline.make_plan(manifest))
+
+
+@pytest.mark.usefixtures("clock")
+def test_another_timeout_measures_nothing_again_and_a_late_run_is_tried_again(
+    project: Path, measured: list[str]
+) -> None:
+    manifest = slow(project, "Slow", timeout="0.25s")
+    featreport.build(manifest)
+    assert measured == ["before/random-0", "net/random-0", "after/random-1"]
+    slow(project, "Slow", timeout="10min")
+    assert {run.status for run in featreport.build(manifest).runs} == {"ok"}
+    assert measured[3:] == ["net/random-0"]
+    slow(project, "Slow", timeout="20min")
+    featreport.build(manifest)
+    assert len(measured) == 4
+
+
+def test_a_file_of_tensors_alone_has_its_time_too(project: Path) -> None:
+    torch.save({"w": torch.zeros(4, 4)}, project / "w.pt")
+    manifest = project / "config.yaml"
+    manifest.write_text(
+        "version: 1\ndevice: cpu\ntimeout: 0.000001s\nmodels:\n"
+        "  - {name: w, source: none, checkpoints: [w.pt]}\n"
+    )
+    assert featreport.build(manifest).runs[0].error.stage == "checkpoint"
+
+
+def test_a_build_with_a_late_run_exits_with_3(project: Path) -> None:
+    slow(project, "Slow", timeout="0.25s")
+    done = command("build", "config.yaml", cwd=project)
+    assert done.returncode == 3, done.stderr
+    assert "× net/random-0: failed (" in done.stderr

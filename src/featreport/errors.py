@@ -13,6 +13,7 @@
         ├── ForwardError       stage "forward"     the network raised on a batch
         └── StatisticsError    stage "statistics"  the measuring itself failed
 
+A run that takes longer than its timeout fails in the stage it has reached.
 A message says where, what was expected, what was there; `hint` says what to do.
 """
 

@@ -30,6 +30,7 @@ models:
       # - runs/epoch_*.pt            # your own; epoch_2 comes before epoch_10
       # - {name: ema, path: runs/last.pt, key: state_dict_ema}
     # layers: {include: ["layer4.*"], exclude: []}
+    # timeout: 30min               # a run that takes longer fails, the others go on
 
 statistics:
   dead: 0.0                          # a channel is dead when no activation exceeds this
@@ -38,6 +39,7 @@ statistics:
 report: {max_bytes: 15MB, channels: 12, images: 4}
 # compare: {baseline: resnet18/IMAGENET1K_V1}                          # or earlier results, e.g. old/report.json
 # checks: [{metric: activations.dead, max_increase: 0, level: error}]  # without any a default set warns
+# Also: ${NAME} and ${NAME:-default} from the environment, `extends: base.yaml`, and --set PATH=VALUE for single values.
 """
 
 

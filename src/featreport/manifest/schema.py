@@ -158,6 +158,9 @@ class Model(Section):
     checkpoints: tuple[Checkpoint, ...] = Field(
         min_length=1, description="What is loaded into it, at least one."
     )
+    timeout: v.Seconds | None = Field(
+        None, description="How long each of its runs may take, instead of the manifest's."
+    )
     layers: Layers = Field(default_factory=Layers, description="Which layers are measured.")
     images: Images | None = Field(None, description="Its own images, instead of the manifest's.")
     transform: Transform | None = Field(None, description="Its own transform, instead of the manifest's.")
@@ -264,6 +267,10 @@ class Document(Section):
         None,
         description="Images per forward pass; auto: chosen by featreport.",
         json_schema_extra={"default": "auto"},
+    )
+    timeout: v.Seconds | None = Field(
+        None,
+        description="How long a run may take, e.g. 30min; units s, min and h. One that takes longer fails alone.",
     )
     images: Images | None = Field(None, description="The images of every model that has none of its own.")
     transform: Transform | None = Field(

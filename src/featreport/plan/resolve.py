@@ -149,11 +149,24 @@ class _Resolver:
         return tuple(found)
 
     def model(self, model: Model, place: str, shared: tuple[ImageRef, ...]) -> list[RunPlan]:
+        timeout = model.timeout if model.timeout is not None else self.manifest.timeout
         if model.source == "none":
             alone = TransformSpec("none", text="none: no image is used")
             ref = SourceRef("none", model.source, "")
             return [
-                RunPlan(f"{model.name}/{one.name}", model.name, one.name, ref, one.ref, (), (), (), alone)
+                RunPlan(
+                    f"{model.name}/{one.name}",
+                    model.name,
+                    one.name,
+                    ref,
+                    one.ref,
+                    (),
+                    (),
+                    (),
+                    alone,
+                    (),
+                    timeout,
+                )
                 for one in self.checkpoints(model, place, ref)
             ]
         own = self.images(model.images, f"{place}.images")
@@ -183,7 +196,7 @@ class _Resolver:
                 runs.append(
                     RunPlan(
                         f"{model.name}/{one.name}", model.name, one.name, source, one.ref,
-                        layers.include, layers.exclude, images, spec, self.shown(images),
+                        layers.include, layers.exclude, images, spec, self.shown(images), timeout,
                     )
                 )  # fmt: skip
         return runs

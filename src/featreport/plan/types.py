@@ -80,6 +80,7 @@ class RunPlan:
     images: tuple[ImageRef, ...]
     transform: TransformSpec
     shown: tuple[int, ...] = ()  # places in `images` of those whose maps are shown; empty: the first ones
+    timeout: float | None = None  # seconds it may take; shapes no number, so its key leaves it out
 
 
 Choice = Literal["first", "strongest", "rarest", "dead"]
