@@ -68,6 +68,15 @@ StoreOption = Annotated[
 NoCodeOption = Annotated[
     bool, typer.Option("--no-code", help="Refuse python: sources and transforms; nothing is run.")
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Put a value into the manifest, e.g. batch_size=8 or 'models[0].checkpoints[0]=new.pt'; repeatable.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -90,13 +99,22 @@ def build(
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write them as Markdown as well.")
     ] = None,
     no_code: NoCodeOption = False,
+    overrides: SetOption = None,
 ) -> None:
     """Run the manifest; write the report and its results."""
     from featreport.progress import progress_on
 
     if fail_on not in {"error", "warn"}:
         raise ManifestError(f"--fail-on: expected error or warn, got {fail_on!r}; nothing was run.")
-    plan = pipeline.make_plan(config, output=output, device=device, only=only, code=not no_code, store=store)
+    plan = pipeline.make_plan(
+        config,
+        output=output,
+        device=device,
+        only=only,
+        code=not no_code,
+        store=store,
+        overrides=overrides or (),
+    )
     gate.check_files(plan, junit=junit, markdown=markdown)
     with progress_on(sys.stderr) as progress:
         built = pipeline.run_plan(plan, progress, fresh=no_cache)
@@ -108,9 +126,14 @@ def build(
 
 
 @app.command()
-def check(config: ConfigArgument, only: OnlyOption = None, no_code: NoCodeOption = False) -> None:
+def check(
+    config: ConfigArgument,
+    only: OnlyOption = None,
+    no_code: NoCodeOption = False,
+    overrides: SetOption = None,
+) -> None:
     """Validate the manifest and print the plan; nothing is run."""
-    plan = pipeline.make_plan(config, only=only, code=not no_code)
+    plan = pipeline.make_plan(config, only=only, code=not no_code, overrides=overrides or ())
     *lines, last = describe(plan)
     for line in (*lines, *gate.describe(plan), last):
         typer.echo(line)

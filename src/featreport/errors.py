@@ -13,6 +13,7 @@
         ├── ForwardError       stage "forward"     the network raised on a batch
         └── StatisticsError    stage "statistics"  the measuring itself failed
 
+A run that takes longer than its timeout fails in the stage it has reached.
 A message says where, what was expected, what was there; `hint` says what to do.
 """
 
@@ -34,7 +35,10 @@ class FeatreportError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing wrong with a manifest, at a place an editor can jump to (line and column count from 1)."""
+    """One thing wrong with a manifest, at a place an editor can jump to (line and column count from 1).
+
+    What an option of the command line put in has no line (0): `file` is then the option.
+    """
 
     file: str
     line: int
@@ -44,7 +48,9 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """Return `file:line:column`."""
+        """Return `file:line:column`, or the option."""
+        if not self.line:
+            return self.file
         return f"{self.file}:{self.line}:{self.column}"
 
     @property

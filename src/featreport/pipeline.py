@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import platform
 import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from featreport import gate, manifest
@@ -27,10 +25,9 @@ from featreport.results.entries import Entry, Made, Store
 from featreport.results.history import History
 from featreport.results.lock import held
 from featreport.results.outputs import is_as_built, note
-from featreport.results.schema import PageOptions, Provenance, Results, Run, Thresholds
+from featreport.results.provenance import provenance_of
+from featreport.results.schema import PageOptions, Results, Run, Thresholds
 from featreport.results.store import check_writable, write_atomically
-
-PACKAGES = ("featreport", "torch", "torchvision", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,7 @@ def make_plan(
     only: str | None = None,
     code: bool = True,
     store: str | Path | None = None,
+    overrides: Sequence[str] = (),
 ) -> Plan:
     """Return what a build of `config` would do; nothing is run, torch is not imported.
 
@@ -59,11 +57,12 @@ def make_plan(
         only: glob over run ids; the others are left out.
         code: whether the manifest may name Python code of its own (`python:`); False refuses it.
         store: folder of finished runs instead of `.featreport` beside the manifest.
+        overrides: values put into the manifest before it is validated, each `PATH=VALUE`, e.g. `batch_size=8`.
 
     Raises:
         ManifestError: with every problem found.
     """
-    written, problems = manifest.read(Path(config))
+    written, problems = manifest.read(Path(config), overrides)
     if written is None:
         raise ManifestError(problems)
     plan = resolve(written, code=code, known=problems)
@@ -106,6 +105,7 @@ def build(
     progress: Progress | None = None,
     store: str | Path | None = None,
     fresh: bool = False,
+    overrides: Sequence[str] = (),
 ) -> Results:
     """Run the manifest `config`, write its report and results, and return the results as typed values.
 
@@ -116,7 +116,9 @@ def build(
         ManifestError: the manifest or an argument is wrong; nothing was run.
         OutputError: the report could not be written.
     """
-    plan = make_plan(config, output=output, device=device, only=only, code=code, store=store)
+    plan = make_plan(
+        config, output=output, device=device, only=only, code=code, store=store, overrides=overrides
+    )
     return run_plan(plan, progress, fresh=fresh).results
 
 
@@ -181,7 +183,8 @@ def _state(plan: Plan, known: Sequence[str]) -> str:
         "runs": known,
         "made by": made_by(),
         "title": plan.title,
-        "manifest": [plan.manifest_name, plan.manifest_text],
+        "manifest": [plan.manifest_name, plan.manifest_text, plan.manifest_digest],
+        "beside the manifest": [plan.overrides, plan.bases],
         "page": [templates_digest(), plan.max_bytes, look.templates_text, list(look.sections)],
         "files": [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files],
         "plug-ins": plugins(look.sections),
@@ -195,22 +198,9 @@ def gather(
 ) -> Results:
     """Put the runs' outcomes together with what made them."""
     look = plan.look
-    code = {run.source.text for run in plan.runs if run.source.kind.startswith("python-")}
-    code |= {run.transform.text for run in plan.runs if run.transform.kind == "python"}
-    timm = ("timm",) if any(run.source.kind == "timm" for run in plan.runs) else ()
     return Results(
         title=plan.title,
-        provenance=Provenance(
-            versions={"python": platform.python_version()}
-            | {name: _version(name) for name in (*PACKAGES, *timm)}
-            | {"reduction": made.engine},
-            device=made.device,
-            precision=plan.precision,
-            manifest_name=plan.manifest_name,
-            manifest_sha256=hashlib.sha256(plan.manifest_text.encode("utf-8")).hexdigest(),
-            manifest_text=plan.manifest_text,
-            code_run=sorted(code),
-        ),
+        provenance=provenance_of(plan, made),
         thresholds=Thresholds(dead=plan.dead, near_zero=plan.near_zero, constant=plan.constant),
         max_bytes=plan.max_bytes,
         page=PageOptions(templates=look.templates_text, logo=logo, sections=list(look.sections)),
@@ -355,11 +345,3 @@ def render(
     check_writable(target)
     write_atomically(target, page)
     return target
-
-
-def _version(package: str) -> str:
-    """The version that is installed; torch's and torchvision's carry their build (+cu132)."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed as a package"

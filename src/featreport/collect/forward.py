@@ -46,6 +46,7 @@ def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
     """Run every batch; on exhausted memory start over with half the batch, and say so."""
     model = model.to(device=job.device, dtype=job.dtype)
     size = job.plan.batch_size or _auto(job, model)
+    job.deadline.check("forward")
     while True:
         try:
             with watched(job.device, job.seed):  # each attempt from the same random numbers
@@ -53,6 +54,7 @@ def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
         except ForwardError as error:
             if size == 1 or error.__cause__ is None or not out_of_memory(error.__cause__):
                 raise
+        job.deadline.check("forward")
         # Outside the except block: the traceback no longer holds the activations.
         gc.collect()
         if job.on_accelerator:
@@ -100,6 +102,7 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
     count = 0
     with torch.inference_mode(), contextlib.ExitStack() as stack:
         for batch in batches:
+            job.deadline.check("forward")
             inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
             if not count:
                 proof.plain(forward, inputs)

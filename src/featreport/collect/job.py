@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
+from featreport.collect.deadline import Deadline
 from featreport.collect.session import Session
 from featreport.plan.types import Plan, RunPlan
 from featreport.statistics import Settings
@@ -25,6 +26,7 @@ class Job:
     budget: int  # bytes of pictures
     images_done: ImagesDone
     session: Session
+    deadline: Deadline = field(default_factory=Deadline)
 
     @property
     def settings(self) -> Settings:

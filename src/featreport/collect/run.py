@@ -13,6 +13,7 @@ from torch import nn
 from featreport.checkpoints import load_alone, load_into
 from featreport.checkpoints.loading import Loaded
 from featreport.collect.again import chosen
+from featreport.collect.deadline import HINT, Deadline, TimeIsUp
 from featreport.collect.deaths import explain_deaths
 from featreport.collect.device import describe
 from featreport.collect.feeding import takes_list
@@ -26,13 +27,20 @@ from featreport.collect.summary import summarise
 from featreport.collect.thumbnails import of_the_loudest
 from featreport.collect.unmeasured import complex_tensors, list_unmeasured
 from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
-from featreport.errors import CheckpointError, ForwardError, ImagesError, RunError, SourceError
+from featreport.errors import (
+    CheckpointError,
+    ForwardError,
+    ImagesError,
+    RunError,
+    SourceError,
+    StatisticsError,
+)
 from featreport.plan.types import Plan, RunPlan
 from featreport.results.grams import Grams
 from featreport.results.schema import Images, Load, Run, RunFailure, Unmeasured
 
 PROGRAMS = ("TorchScript", "torch.export")
-Stage = Literal["source", "checkpoint", "forward"]
+Stage = Literal["source", "checkpoint", "forward", "statistics"]
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,15 @@ def execute_run(
     The network's code may print, draw random numbers, call `sys.exit` or be compiled: its words go to standard
     error, its numbers are seeded, its exit fails this run alone, and it runs uncompiled so that it can be seen.
     """
-    job = Job(plan, run, device, budget, images_done, session or Session())
+    job = Job(plan, run, device, budget, images_done, session or Session(), Deadline(run.timeout))
     so_far = _Progress()
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return _run(job, so_far)
     except RunError as error:
         return _failed(job, error, so_far.load)
+    except TimeIsUp as late:
+        return _failed(job, _named(late.step)(f"the run {late}", HINT), so_far.load)
     except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the one boundary around a run
         hint = "this came out of the network's own code; run it alone to see where"
         return _failed(job, _named(so_far.stage)(raised(error), hint), so_far.load)
@@ -83,16 +93,20 @@ def _run(job: Job, so_far: _Progress) -> Outcome:
         so_far.stage = "checkpoint"
         return _weights_alone(job)
     model = job.session.model(run)
+    job.deadline.check("source")
     so_far.stage = "checkpoint"
     loaded = load_into(model, run.checkpoint, run.source, job.session.opened(run))
     so_far.load = loaded.audit
+    job.deadline.check("checkpoint")
     so_far.stage = "source"
     refuse_empty(model, run.source.text)
     model.eval()
     so_far.stage = "forward"
     job.session.measuring(run)
     with watched(job.device, job.seed):
-        return _measure(job, model, loaded)
+        outcome = _measure(job, model, loaded)
+    job.deadline.check("statistics")
+    return outcome
 
 
 def _failed(job: Job, error: RunError, load: Load | None) -> Outcome:
@@ -110,6 +124,7 @@ def _named(stage: Stage) -> type[RunError]:
         "source": SourceError,
         "checkpoint": CheckpointError,
         "forward": ForwardError,
+        "statistics": StatisticsError,
     }
     return kinds[stage]
 
@@ -131,8 +146,10 @@ def _blank(job: Job) -> Run:
 def _weights_alone(job: Job) -> Outcome:
     """Measure the tensors of a file whose architecture is not at hand."""
     found = load_alone(job.run.checkpoint, job.run.source, job.session.opened(job.run))
+    job.deadline.check("checkpoint")
     job.session.measuring(job.run)
     weights, buffers = measure_tensors(found.tensors, job.settings, job.device)
+    job.deadline.check("statistics")
     why = "no architecture was given (source: none)"
     if found.audit.format in PROGRAMS:
         why = (
@@ -158,17 +175,21 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     weights = measure_weights(model, job.settings, loaded.stored, job.device)
     buffers = measure_buffers(model, loaded.stored)
     norms = measure_norms(model, loaded.stored)
+    job.deadline.check("statistics")
     notes: list[str] = []
     done = all_images(job, model, notes)
+    job.deadline.check("forward")
     taps, shown = done.collector.value()
     grams = done.collector.kept_grams()
     activations = explain_deaths(model, taps, done.taps.producers, job.plan.dead, done.taps.borrowed)
+    job.deadline.check("statistics")
     images = done.images
     if job.run.shown or job.plan.showing.channels != "first":
         again = chosen(job, model, shown, list(images.files), done.batch_size)
         shown, images = again.shown, images.model_copy(update={"files": again.files})
         done.pictures.update(again.pictures)
         notes += again.notes
+    job.deadline.check("statistics")
     most = max((len(one.maps.rows) for one in shown), default=0)
     gallery: Gallery = make_gallery(model, shown, most, job.budget, job.plan.showing)
     notes += gallery.notes

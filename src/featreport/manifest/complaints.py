@@ -106,17 +106,18 @@ def misspelt(error: ErrorDetails) -> str | None:
     loc = place(error)
     if error["type"] != "extra_forbidden":
         return None
-    return nearest(str(loc[-1]), _known(loc))
+    return nearest(str(loc[-1]), known_keys(loc[:-1]))
 
 
-def _known(loc: Loc) -> Iterable[str]:
-    section = re.sub(r"\[\d+\]", "[]", spell(loc[:-1]))
+def known_keys(loc: Loc) -> Iterable[str]:
+    """Return the keys that the mapping at `loc` may have; nothing where any may stand there."""
+    section = re.sub(r"\[\d+\]", "[]", spell(loc))
     return SECTIONS[section].model_fields if section in SECTIONS else ()
 
 
-def _unknown_key(error: ErrorDetails) -> str:
-    loc = place(error)
-    key, known = str(loc[-1]), _known(loc)
+def unknown_key(loc: Loc) -> str:
+    """Return the sentence about a key that the mapping around it does not have, with what was probably meant."""
+    key, known = str(loc[-1]), known_keys(loc[:-1])
     guess = did_you_mean(key, known)
     elsewhere = sorted(set(_homes(key)))
     if not guess and elsewhere:
@@ -145,7 +146,7 @@ _LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
     "too_long": lambda context: f"{context['max_length']} values",
 }
 _SENTENCES: dict[str, Callable[[ErrorDetails], str]] = {
-    "extra_forbidden": _unknown_key,
+    "extra_forbidden": lambda error: unknown_key(place(error)),
     "missing": _missing,
     "value_error": lambda error: str(error["ctx"]["error"]),
     "literal_error": _word,

@@ -1,4 +1,4 @@
-"""Text → plain values with a line and a column for each: YAML read by events, so that nothing in it can bite.
+"""Text → nodes with a line and a column for each: YAML read by events, so that nothing in it can bite.
 
 Duplicate keys, tags, merge keys, several documents, deep nesting and alias bombs are refused; anchors and
 aliases of whole values work. PyYAML's pure-Python parser only: its C loader dies on deep nesting.
@@ -7,7 +7,7 @@ aliases of whole values work. PyYAML's pure-Python parser only: its C loader die
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -23,94 +23,60 @@ from yaml.events import (
 )
 
 from featreport.manifest.scalars import Loc, describe, quote, resolve_plain, spell
+from featreport.manifest.tree import MAX_DEPTH, MAX_VALUES, Mark, Node, Slip, UnreadableError, listed, mapped
+from featreport.manifest.variables import LARGEST, Filled, TooMuchError, Variables
 
-MAX_DEPTH = 32
-MAX_VALUES = 20_000  # after expanding aliases
-
-Mark = tuple[int, int]  # line, column; both from 1
-
-
-@dataclass(frozen=True, order=True)
-class Slip:
-    """One mistake in the YAML itself: where it is, in which mapping or list, and what is wrong."""
-
-    mark: Mark
-    path: str
-    message: str
-
-
-class UnreadableError(Exception):
-    """The YAML cannot be read any further."""
-
-    def __init__(self, slip: Slip) -> None:
-        super().__init__(slip.message)
-        self.slip = slip
+IN_FLOW = (
+    "inside { } or [ ] a variable needs quotes: '${NAME}' (which makes it text; for a number give its key "
+    "a line of its own)"
+)
 
 
 @dataclass(frozen=True)
-class Node:
-    """A composed value: a scalar, a list of nodes, or a mapping's (key, key mark, node) entries."""
+class Composed:
+    """A document as nodes, and the mistakes that did not stop the reading."""
 
-    mark: Mark
-    size: int  # how many values it is, aliases expanded
-    height: int  # how many levels it is deep
-    scalar: Any = None
-    items: tuple[Node, ...] | None = None
-    entries: tuple[tuple[str, Mark, Node], ...] | None = None
-
-
-@dataclass(frozen=True)
-class Tree:
-    """The whole document as plain values, and where each value and each key stands."""
-
-    value: Any
-    marks: dict[Loc, Mark]
-    keys: dict[Loc, Mark]
+    root: Node
     slips: tuple[Slip, ...]
 
 
-def compose(text: str) -> Tree:
+def compose(text: str, file: str = "", variables: Variables | None = None, loc: Loc = ()) -> Composed:
     """Return the one document in `text`.
+
+    Args:
+        text: YAML.
+        file: its name in messages.
+        variables: what stands for `${NAME}` in its values; keys are taken as written. None: no variable is set.
+        loc: where in a larger document it will stand.
 
     Raises:
         UnreadableError: not YAML, or beyond the limits; carries the first place where reading had to stop.
     """
-    composer = _Composer(_events(text))
-    root = composer.document()
-    marks: dict[Loc, Mark] = {}
-    keys: dict[Loc, Mark] = {}
-    value = _expand(root, (), marks, keys)
-    return Tree(value, marks, keys, tuple(composer.slips))
+    composer = _Composer(_events(text, file), file, variables or Variables())
+    root = composer.document(loc)
+    return Composed(root, tuple(composer.slips))
 
 
-def _expand(node: Node, loc: Loc, marks: dict[Loc, Mark], keys: dict[Loc, Mark]) -> Any:
-    marks[loc] = node.mark
-    if node.items is not None:
-        return [_expand(item, (*loc, index), marks, keys) for index, item in enumerate(node.items)]
-    if node.entries is not None:
-        keys.update({(*loc, key): mark for key, mark, _ in node.entries})
-        return {key: _expand(child, (*loc, key), marks, keys) for key, _, child in node.entries}
-    return node.scalar
-
-
-def _events(text: str) -> Iterator[Event]:
+def _events(text: str, file: str) -> Iterator[Event]:
     """Yield the parser's events; whatever it raises comes out as `UnreadableError`."""
-    mark: Mark = (1, 1)
+    mark = Mark(file, 1, 1)
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            mark = _mark(event)
+            mark = _mark(event, file)
             yield event
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
-        mark = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        mark = Mark(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise UnreadableError(
             Slip(mark, "", f"the character U+{ord(text[error.position]):04X} is not allowed in YAML")
         ) from error
     except yaml.MarkedYAMLError as error:
         place: Any = error.problem_mark or error.context_mark
-        raise UnreadableError(
-            Slip((place.line + 1, place.column + 1) if place else mark, "", _plain(error))
-        ) from error
+        if place:
+            mark = Mark(file, place.line + 1, place.column + 1)
+            if text[max(place.index - 1, 0) : place.index + 1] == "${":
+                raise UnreadableError(Slip(replace(mark, column=place.column), "", IN_FLOW)) from error
+        raise UnreadableError(Slip(mark, "", _plain(error))) from error
     except (ValueError, OverflowError) as error:
         raise UnreadableError(
             Slip(mark, "", "not valid YAML: an escape in this text names no character")
@@ -129,8 +95,8 @@ def _plain(error: yaml.MarkedYAMLError) -> str:
     return f"not valid YAML: {problem}"
 
 
-def _mark(event: Any) -> Mark:
-    return (event.start_mark.line + 1, event.start_mark.column + 1)
+def _mark(event: Any, file: str) -> Mark:
+    return Mark(file, event.start_mark.line + 1, event.start_mark.column + 1)
 
 
 @dataclass
@@ -138,28 +104,37 @@ class _Composer:
     """Builds nodes from events, one level of recursion for each level of the document."""
 
     events: Iterator[Event]
+    file: str
+    variables: Variables
     slips: list[Slip] = field(default_factory=list)
     anchors: dict[str, Node] = field(default_factory=dict)
     open_anchors: set[str] = field(default_factory=set)
     values: int = 0
 
-    def document(self) -> Node:
+    def mark(self, event: Event) -> Mark:
+        return _mark(event, self.file)
+
+    def document(self, loc: Loc) -> Node:
         root: Node | None = None
         for event in self.events:
             if isinstance(event, DocumentStartEvent):
                 if root is not None:
                     raise UnreadableError(
-                        Slip(_mark(event), "", "expected one document, got a second one after '---'")
+                        Slip(self.mark(event), "", "expected one document, got a second one after '---'")
                     )
-                root = self.node(next(self.events), ())
+                root = self.node(next(self.events), loc)
         if root is None:
             raise UnreadableError(
-                Slip((1, 1), "", "the file is empty ('featreport init' writes a starter manifest)")
+                Slip(
+                    Mark(self.file, 1, 1),
+                    "",
+                    "the file is empty ('featreport init' writes a starter manifest)",
+                )
             )
         return root
 
-    def node(self, event: Event, loc: Loc) -> Node:
-        mark = _mark(event)
+    def node(self, event: Event, loc: Loc, *, key: bool = False) -> Node:
+        mark = self.mark(event)
         if isinstance(event, AliasEvent):
             return self.alias(event, loc)
         self.count(1, mark)
@@ -177,7 +152,7 @@ class _Composer:
         elif isinstance(event, MappingStartEvent):
             node = self.mapping(mark, loc)
         else:
-            node = Node(mark, 1, 0, scalar=self.scalar(event, loc))
+            node = self.scalar(event, loc, key=key)
         if anchor is not None:
             self.open_anchors.discard(anchor)
             self.anchors[anchor] = node
@@ -194,7 +169,7 @@ class _Composer:
         self.slips.append(Slip(mark, spell(loc), message))
 
     def alias(self, event: AliasEvent, loc: Loc) -> Node:
-        mark = _mark(event)
+        mark = self.mark(event)
         if event.anchor in self.open_anchors:
             raise UnreadableError(Slip(mark, spell(loc), f"the alias '*{event.anchor}' contains itself"))
         if event.anchor not in self.anchors:
@@ -207,39 +182,45 @@ class _Composer:
         self.count(target.size, mark)
         if len(loc) + target.height > MAX_DEPTH:
             raise UnreadableError(Slip(mark, "", f"nested more than {MAX_DEPTH} levels deep"))
-        return Node(mark, target.size, target.height, target.scalar, target.items, target.entries)
+        return target.at(mark)
 
-    def scalar(self, event: ScalarEvent, loc: Loc) -> Any:
-        value = resolve_plain(event.value) if event.style is None and event.tag is None else event.value
+    def scalar(self, event: ScalarEvent, loc: Loc, *, key: bool) -> Node:
+        mark = self.mark(event)
+        try:
+            filled = Filled(event.value, whole=False) if key else self.variables.fill(event.value)
+        except TooMuchError:
+            raise UnreadableError(
+                Slip(mark, spell(loc), f"the variables hold more than {LARGEST:,} characters")
+            ) from None
+        if filled.wrong:
+            return Node(mark, 1, 0, scalar=event.value, wrong=filled.wrong, unknown=True)
+        plain = event.style is None and event.tag is None and (filled.whole or filled.text == event.value)
+        value = resolve_plain(filled.text) if plain else filled.text
         if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
-            self.slip(_mark(event), loc, f"expected text, got half a character: {quote(value)}")
-            return value.encode("utf-8", "replace").decode()
-        return value
+            self.slip(mark, loc, f"expected text, got half a character: {quote(value)}")
+            value = value.encode("utf-8", "replace").decode()
+        return Node(mark, 1, 0, scalar=value)
 
     def sequence(self, mark: Mark, loc: Loc) -> Node:
         items: list[Node] = []
         while not isinstance(event := next(self.events), SequenceEndEvent):
             items.append(self.node(event, (*loc, len(items))))
-        size = 1 + sum(item.size for item in items)
-        return Node(mark, size, 1 + max((item.height for item in items), default=0), items=tuple(items))
+        return listed(mark, tuple(items))
 
     def mapping(self, mark: Mark, loc: Loc) -> Node:
         entries: dict[str, tuple[str, Mark, Node]] = {}
         while not isinstance(event := next(self.events), MappingEndEvent):
-            key_mark = _mark(event)
-            key = self.key(self.node(event, (*loc, "?")), key_mark, loc)
+            key_mark = self.mark(event)
+            key = self.key(self.node(event, (*loc, "?"), key=True), key_mark, loc)
             child = self.node(next(self.events), (*loc, key or "?"))
             if key is None:
                 continue
             if key in entries:
-                first = entries[key][1][0]
+                first = entries[key][1].line
                 self.slip(key_mark, loc, f"duplicate key {quote(key)} (first on line {first})")
             else:
                 entries[key] = (key, key_mark, child)
-        children = [child for _, _, child in entries.values()]
-        size = 1 + sum(child.size for child in children)
-        height = 1 + max((child.height for child in children), default=0)
-        return Node(mark, size, height, entries=tuple(entries.values()))
+        return mapped(mark, tuple(entries.values()))
 
     def key(self, node: Node, mark: Mark, loc: Loc) -> str | None:
         """Return the key if it is usable; a mistake about it is noted."""

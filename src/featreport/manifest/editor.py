@@ -30,6 +30,7 @@ models:
       # - runs/epoch_*.pt            # your own; epoch_2 comes before epoch_10
       # - {name: ema, path: runs/last.pt, key: state_dict_ema}
     # layers: {include: ["layer4.*"], exclude: []}
+    # timeout: 30min               # a run that takes longer fails, the others go on
 
 statistics:
   dead: 0.0                          # a channel is dead when no activation exceeds this
@@ -38,6 +39,7 @@ statistics:
 report: {max_bytes: 15MB, channels: 12, images: 4}
 # compare: {baseline: resnet18/IMAGENET1K_V1}                          # or earlier results, e.g. old/report.json
 # checks: [{metric: activations.dead, max_increase: 0, level: error}]  # without any a default set warns
+# Also: ${NAME} and ${NAME:-default} from the environment, `extends: base.yaml`, and --set PATH=VALUE for single values.
 """
 
 
@@ -59,7 +61,11 @@ def missing(path: Path) -> list[str]:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the manifest, for completion and checks in editors."""
-    schema: dict[str, Any] = _without_titles(Document.model_json_schema())
+    schema: dict[str, Any] = _with_variables(_without_titles(Document.model_json_schema()))
+    needed = schema.pop("required")
+    schema["anyOf"] = [{"required": needed}, {"required": ["extends"]}]
+    for mergeable in ("ImagesEntry", "Compare"):  # what they lack may stand in the manifest that is extended
+        del schema["$defs"][mergeable]["required"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "featreport manifest, version 1",
@@ -77,4 +83,23 @@ def _without_titles(node: Any, *, names: bool = False) -> Any:
         key: _without_titles(value, names=key in {"properties", "$defs"} and not names)
         for key, value in node.items()
         if names or key != "title"
+    }
+
+
+_VARIABLE = {"type": "string", "pattern": r"\$\{"}  # what stands there is known when the manifest is read
+
+
+def _with_variables(node: Any) -> Any:
+    """Allow `${NAME}` wherever a number, a word of a list or a text of some form is expected."""
+    if isinstance(node, list):
+        return [_with_variables(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "anyOf" in node:
+        return node | {"anyOf": [*map(_with_variables, node["anyOf"])]}
+    if node.get("type") in {"integer", "number", "boolean"} or node.keys() & {"const", "enum", "pattern"}:
+        kept = {key: node[key] for key in ("description", "default", "examples") if key in node}
+        return kept | {"anyOf": [{key: part for key, part in node.items() if key not in kept}, _VARIABLE]}
+    return {key: _with_variables(value) for key, value in node.items() if key != "default"} | {
+        key: node[key] for key in ("default",) if key in node
     }

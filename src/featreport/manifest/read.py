@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +14,14 @@ from pydantic_core import ErrorDetails
 
 from featreport.errors import ManifestError, Problem
 from featreport.manifest.complaints import about_a_key, misspelt, place, sentence, spurious
-from featreport.manifest.compose import Mark, Slip, Tree, UnreadableError, compose
+from featreport.manifest.inherit import MAX_BYTES, Chain, why
+from featreport.manifest.overrides import put
 from featreport.manifest.rules import broken
 from featreport.manifest.salvage import salvage
 from featreport.manifest.scalars import Loc, describe, spell
 from featreport.manifest.schema import Document, Manifest
-
-MAX_BYTES = 2**20
+from featreport.manifest.tree import Mark, Slip, Tree, UnreadableError, expand
+from featreport.manifest.variables import Variables
 
 
 def load(path: Path | str) -> Manifest:
@@ -28,8 +33,12 @@ def load(path: Path | str) -> Manifest:
     return _whole(*read(path))
 
 
-def read(path: Path | str) -> tuple[Manifest | None, list[Problem]]:
+def read(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Manifest | None, list[Problem]]:
     """Return the manifest in a file and its problems; where there are any, only its parts that are right count.
+
+    Args:
+        path: the file.
+        overrides: `PATH=VALUE` each, put in before anything is validated.
 
     Raises:
         ManifestError: the file cannot be read, or holds nothing that could be looked at.
@@ -38,17 +47,25 @@ def read(path: Path | str) -> tuple[Manifest | None, list[Problem]]:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise ManifestError(f"{path}: {_why(error)}; nothing was run.") from None
-    return _parts(content, str(path))
+        raise ManifestError(f"{path}: {why(error)}; nothing was run.") from None
+    return _parts(content, str(path), os.environ, overrides)
 
 
-def parse(content: bytes, file: str) -> Manifest:
+def parse(
+    content: bytes, file: str, environ: Mapping[str, str] | None = None, overrides: Sequence[str] = ()
+) -> Manifest:
     """Return the manifest written in `content`; `file` is its name in messages and where its paths start.
+
+    Args:
+        content: UTF-8 text.
+        file: its name.
+        environ: what its variables stand for; None: the process's environment.
+        overrides: `PATH=VALUE` each, put in before anything is validated.
 
     Raises:
         ManifestError: with every problem found, each at its line and column.
     """
-    return _whole(*_parts(content, file))
+    return _whole(*_parts(content, file, os.environ if environ is None else environ, overrides))
 
 
 def _whole(manifest: Manifest | None, problems: list[Problem]) -> Manifest:
@@ -57,47 +74,42 @@ def _whole(manifest: Manifest | None, problems: list[Problem]) -> Manifest:
     return manifest
 
 
-def _parts(content: bytes, file: str) -> tuple[Manifest | None, list[Problem]]:
+def _parts(
+    content: bytes, file: str, environ: Mapping[str, str], overrides: Sequence[str]
+) -> tuple[Manifest | None, list[Problem]]:
+    chain = Chain(Variables(environ))
     try:
-        text = _decode(content)
-        tree = compose(text)
+        root, slips = put(chain.whole(content, file), overrides, chain.variables)
     except UnreadableError as stop:
-        raise ManifestError([_at(stop.slip, file)]) from None
+        raise ManifestError([_problem(slip) for slip in (*chain.slips, stop.slip)]) from None
+    tree = expand(root)
     document, wrong = _validate(tree)
-    problems = [_at(slip, file) for slip in (*tree.slips, *wrong)]
+    problems = [_problem(slip) for slip in (*chain.slips, *slips, *tree.slips, *wrong)]
     if document is None:
         return None, problems
     written = {name: getattr(document, name) for name in Document.model_fields}
     marks = {spell(loc): mark for loc, mark in tree.marks.items()}
-    return Manifest.model_construct(**written, file=file, text=text, marks=marks), problems
+    more: dict[str, Any] = {
+        "file": file,
+        "text": chain.text,
+        "marks": {path: (mark.line, mark.column) for path, mark in marks.items()},
+        "homes": {path: mark.file for path, mark in marks.items() if mark.file != file},
+        "digest": _digest(tree.value),
+        "variables": tuple(sorted(chain.variables.used)),
+        "overrides": tuple(overrides),
+        "bases": tuple((base.name, base.text) for base in chain.bases),
+    }
+    return Manifest.model_construct(**written, **more), problems
 
 
-def _at(slip: Slip, file: str) -> Problem:
-    return Problem(file, *slip.mark, slip.path, slip.message)
+def _problem(slip: Slip) -> Problem:
+    mark = slip.mark
+    return Problem(mark.file, mark.line, mark.column, slip.path, slip.message)
 
 
-def _why(error: OSError | ValueError) -> str:
-    match error:
-        case FileNotFoundError():
-            return "no such file"
-        case IsADirectoryError():
-            return "is a folder, expected a manifest file"
-        case PermissionError():
-            return "cannot be read (no permission)"
-        case OSError():
-            return f"cannot be read ({error.strerror})"
-    return "not a usable file name"
-
-
-def _decode(content: bytes) -> str:
-    if len(content) > MAX_BYTES:
-        raise UnreadableError(Slip((1, 1), "", f"larger than {MAX_BYTES:,} bytes: this is not a manifest"))
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8", "replace")
-        mark = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise UnreadableError(Slip(mark, "", "not UTF-8 text: save the file as UTF-8")) from None
+def _digest(value: Any) -> str:
+    """Return a digest of the document with everything put in that stands elsewhere."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _validate(tree: Tree) -> tuple[Document | None, list[Slip]]:
@@ -115,10 +127,10 @@ def _validate(tree: Tree) -> tuple[Document | None, list[Slip]]:
     meant = {(*place(detail)[:-1], misspelt(detail)) for detail in details}
     details = [detail for detail in details if not spurious(detail)]
     details = [detail for detail in details if detail["type"] != "missing" or place(detail) not in meant]
-    slips = [_complaint(tree, detail) for detail in details]
+    slips = [_complaint(tree, detail) for detail in details if place(detail) not in tree.unknown]
     if _of_another_version(tree.value):  # its other keys mean nothing here
         return None, [slip for slip in slips if slip.path == "version"]
-    for breach in broken(tree.value):
+    for breach in (one for one in broken(tree.value) if one.loc not in tree.unknown):
         mark = tree.keys.get(breach.loc) if breach.at_key else None
         slips.append(Slip(mark or _near(tree, breach.loc), spell(breach.loc), breach.message))
     return document, slips

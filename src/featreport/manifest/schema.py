@@ -158,6 +158,9 @@ class Model(Section):
     checkpoints: tuple[Checkpoint, ...] = Field(
         min_length=1, description="What is loaded into it, at least one."
     )
+    timeout: v.Seconds | None = Field(
+        None, description="How long each of its runs may take, instead of the manifest's."
+    )
     layers: Layers = Field(default_factory=Layers, description="Which layers are measured.")
     images: Images | None = Field(None, description="Its own images, instead of the manifest's.")
     transform: Transform | None = Field(None, description="Its own transform, instead of the manifest's.")
@@ -264,6 +267,9 @@ class Document(Section):
     version: Annotated[int, BeforeValidator(_version), WithJsonSchema({"const": 1})] = Field(
         description="Version of the manifest's format."
     )
+    extends: v.Text | None = Field(
+        None, description="A manifest that this one stands on: what is not written here is taken from there."
+    )
     title: v.Text | None = Field(None, description="Title of the report.")
     output: v.Text | None = Field(None, description="The report, ending in .html; relative to the manifest.")
     device: v.Device = Field("auto", description="Where the models run.")
@@ -274,6 +280,10 @@ class Document(Section):
         None,
         description="Images per forward pass; auto: chosen by featreport.",
         json_schema_extra={"default": "auto"},
+    )
+    timeout: v.Seconds | None = Field(
+        None,
+        description="How long a run may take, e.g. 30min; units s, min and h. One that takes longer fails alone.",
     )
     images: Images | None = Field(None, description="The images of every model that has none of its own.")
     transform: Transform | None = Field(
@@ -300,16 +310,36 @@ class Manifest(Document):
     file: str  # as the user typed it
     text: str
     marks: dict[str, Mark]  # path in the document → line and column, both from 1
+    homes: dict[
+        str, str
+    ]  # path in the document → the file or option it comes from, where that is not this file
+    digest: str  # of the document with everything put in
+    variables: tuple[str, ...]  # names of the environment variables it names
+    overrides: tuple[str, ...]  # PATH=VALUE, as given
+    bases: tuple[tuple[str, str], ...]  # name and text of each manifest below it, the nearest first
 
     @property
     def folder(self) -> Path:
         """The absolute folder that the manifest's paths start from."""
         return Path(self.file).absolute().parent
 
+    def folder_of(self, path: str) -> Path:
+        """Return the absolute folder that a path written at a place of the document starts from: its file's."""
+        place = self._known(path)
+        file = self.homes.get(place)
+        if file is None or not self.marks[place][0]:  # an option counts as written in this file
+            return self.folder
+        return Path(file).absolute().parent
+
     def problem(self, path: str, message: str) -> Problem:
         """Return a problem at a path of the document, e.g. `models[0].checkpoints[1]`."""
+        place = self._known(path)
+        line, column = self.marks.get(place, (1, 1))
+        return Problem(self.homes.get(place, self.file), line, column, path, message)
+
+    def _known(self, path: str) -> str:
+        """Return the innermost place around a path that is written somewhere; the top of the document is ""."""
         place = path
         while place and place not in self.marks:
             place = place[: max(place.rfind("."), place.rfind("["), 0)]
-        line, column = self.marks.get(place, (1, 1))
-        return Problem(self.file, line, column, path, message)
+        return place

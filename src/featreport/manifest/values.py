@@ -129,6 +129,18 @@ def bytes_of(value: Any) -> int:
     return int(float(match[1]) * unit)
 
 
+def _seconds(value: Any) -> float:
+    """Turn 90s, 30min or 2h into seconds."""
+    match = (
+        re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(s|min|h)", value) if isinstance(value, str) else None
+    )
+    if match is None or not float(match[1]):
+        text = value if isinstance(value, str) else ""
+        guess = f" (did you mean '{text}in'?)" if re.fullmatch(r"[0-9.]+ ?m", text) else ""
+        raise ValueError(f"expected a time such as 90s, 30min or 2h, got {describe(value)}{guess}")
+    return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
+
+
 def _metric(text: str) -> str:
     wrong = metrics.problem(text)
     if wrong:
@@ -157,6 +169,11 @@ BatchSize = Annotated[
     int | None,
     BeforeValidator(_batch_size),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
+]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(s|min|h)$", "examples": ["30min"]}),
 ]
 Bytes = Annotated[
     int,

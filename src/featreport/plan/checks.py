@@ -101,7 +101,7 @@ def baseline_of(
     for which in BUILDS:
         if text == which:
             return _of_history(manifest, which, place, complain)
-    path = absolute(text, manifest.folder)
+    path = absolute(text, manifest.folder_of(where))
     if path.is_file():
         try:
             with path.open("rb") as file:

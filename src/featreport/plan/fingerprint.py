@@ -59,7 +59,7 @@ def key_of(plan: Plan, run: RunPlan, budget: int, hasher: Hasher) -> str:
     which kind of accelerator is here. No absolute path, time or name of a machine.
     """
     told = {
-        "run": _without_paths(dataclasses.asdict(run)),
+        "run": _without_paths(dataclasses.asdict(dataclasses.replace(run, timeout=None))),
         "checkpoint": _checkpoint(run.checkpoint, hasher),
         "images": [(image.name, hasher.of(image.path)) for image in run.images],
         "source code": hasher.of_code(run.source.file, run.source.module),

@@ -18,6 +18,7 @@ PLUGINS = "featreport.sections"  # the group of entry points
 LOGOS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
 LARGEST_LOGO = 500_000  # bytes
 At = Callable[[str], AbstractContextManager[None]]
+FolderOf = Callable[[str], Path]
 
 
 def templates(text: str | None, folder: Path) -> tuple[Path | None, str]:
@@ -84,14 +85,14 @@ def plugins(names: Sequence[str]) -> list[str]:
     return [f"{name}: {dist.name} {dist.version}" if dist else f"{name}: –" for name, dist in dists]
 
 
-def look(report: Report, at: At, folder: Path) -> Look:
-    """Return the look of the page; `at` notes what is wrong where."""
+def look(report: Report, at: At, folder_of: FolderOf) -> Look:
+    """Return the look of the page; `at` notes what is wrong where, `folder_of` tells where a place's paths start."""
     found, text, picture = None, "", None
     kept: tuple[str, ...] = ()
     with at("report.templates"):
-        found, text = templates(report.templates, folder)
+        found, text = templates(report.templates, folder_of("report.templates"))
     with at("report.logo"):
-        picture = logo(report.logo, folder)
+        picture = logo(report.logo, folder_of("report.logo"))
     for index, name in enumerate(report.sections):
         with at(f"report.sections[{index}]"):
             kept = (*kept, section(name, kept))

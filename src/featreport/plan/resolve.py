@@ -37,7 +37,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         resolver.refuse_code()
     output = resolver.output()
     runs = resolver.runs()
-    appearance = look(manifest.report, resolver.at, resolver.folder)
+    appearance = look(manifest.report, resolver.at, manifest.folder_of)
     sound = not resolver.problems and not known
     baseline = baseline_of(manifest, runs, resolver.complain, sound=sound)
     checks = checks_of(manifest, runs, resolver.complain, sound=sound)
@@ -67,7 +67,13 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         checks=checks,
         baseline=baseline,
         cka=manifest.compare is not None and manifest.compare.cka,
-        history=None if manifest.history is None else files.absolute(manifest.history, resolver.folder),
+        history=None
+        if manifest.history is None
+        else files.absolute(manifest.history, manifest.folder_of("history")),
+        variables=manifest.variables,
+        overrides=manifest.overrides,
+        bases=manifest.bases,
+        manifest_digest=manifest.digest,
     )
 
 
@@ -86,7 +92,6 @@ class _Resolver:
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
-        self.folder = manifest.folder
         self.problems: list[Problem] = []
         self.unseen = set(manifest.report.show)  # globs that no image fits
 
@@ -123,7 +128,7 @@ class _Resolver:
 
     def output(self) -> Path:
         written = self.manifest.output or f"reports/{Path(self.manifest.file).stem}.html"
-        path = files.absolute(written, self.folder)
+        path = files.absolute(written, self.manifest.folder_of("output" if self.manifest.output else ""))
         if path.suffix != ".html":
             self.complain("output", f"expected a file that ends in .html, got {quote(written)}")
         return path
@@ -148,11 +153,24 @@ class _Resolver:
         return tuple(found)
 
     def model(self, model: Model, place: str, shared: tuple[ImageRef, ...]) -> list[RunPlan]:
+        timeout = model.timeout if model.timeout is not None else self.manifest.timeout
         if model.source == "none":
             alone = TransformSpec("none", text="none: no image is used")
             ref = SourceRef("none", model.source, "")
             return [
-                RunPlan(f"{model.name}/{one.name}", model.name, one.name, ref, one.ref, (), (), (), alone)
+                RunPlan(
+                    f"{model.name}/{one.name}",
+                    model.name,
+                    one.name,
+                    ref,
+                    one.ref,
+                    (),
+                    (),
+                    (),
+                    alone,
+                    (),
+                    timeout,
+                )
                 for one in self.checkpoints(model, place, ref)
             ]
         own = self.images(model.images, f"{place}.images")
@@ -161,7 +179,7 @@ class _Resolver:
             self.complain(place, "no images: add 'images' here or at the top level")
         source: SourceRef | None = None
         with self.at(f"{place}.source"):
-            source = source_of(model, self.folder)
+            source = source_of(model, self.manifest.folder_of(f"{place}.source"))
         named = self.checkpoints(model, place, source)
         if source is None:
             return []
@@ -175,14 +193,14 @@ class _Resolver:
             return []
         for one in named:
             with self.at(where):
-                spec = transform_of(transform, one.ref, source.name, self.folder)
+                spec = transform_of(transform, one.ref, source.name, self.manifest.folder_of(where))
                 if spec.python_module:
                     require_package(spec.python_module)
                 layers = model.layers
                 runs.append(
                     RunPlan(
                         f"{model.name}/{one.name}", model.name, one.name, source, one.ref,
-                        layers.include, layers.exclude, images, spec, self.shown(images),
+                        layers.include, layers.exclude, images, spec, self.shown(images), timeout,
                     )
                 )  # fmt: skip
         return runs
@@ -192,7 +210,7 @@ class _Resolver:
         for index, entry in enumerate(model.checkpoints):
             here = f"{place}.checkpoints[{index}]" + ("" if isinstance(entry, str) else ".path")
             with self.at(here):
-                found = checkpoints_of(entry, here, self.folder)
+                found = checkpoints_of(entry, here, self.manifest.folder_of(here))
                 for one in found:
                     if one.ref.weights and source and source.kind == "torchvision":
                         require_weights(source.name, one.ref.weights)
@@ -214,8 +232,9 @@ class _Resolver:
         paths = written if isinstance(written, tuple) else written.paths
         found: dict[Path, ImageRef] = {}
         for index, text in enumerate(paths):
-            with self.at(f"{place}[{index}]" if listed else f"{place}.paths[{index}]"):
-                for file in files.images(text, self.folder):
+            here = f"{place}[{index}]" if listed else f"{place}.paths[{index}]"
+            with self.at(here):
+                for file in files.images(text, self.manifest.folder_of(here)):
                     found.setdefault(file.path, ImageRef(file.path, file.name))
         limit = None if isinstance(written, tuple) else written.limit
         return tuple(found.values())[:limit]

@@ -80,6 +80,7 @@ class RunPlan:
     images: tuple[ImageRef, ...]
     transform: TransformSpec
     shown: tuple[int, ...] = ()  # places in `images` of those whose maps are shown; empty: the first ones
+    timeout: float | None = None  # seconds it may take; shapes no number, so its key leaves it out
 
 
 Choice = Literal["first", "strongest", "rarest", "dead"]
@@ -165,6 +166,10 @@ class Plan:
     baseline: BaselineRef | None = None
     history: Path | None = None  # the folder of earlier builds, absolute
     cka: bool = False  # whether the layers of runs are compared by what they make of the images
+    variables: tuple[str, ...] = ()  # environment variables that the manifest names; never their values
+    overrides: tuple[str, ...] = ()  # PATH=VALUE as given with --set
+    bases: tuple[tuple[str, str], ...] = ()  # name and text of each manifest below, the nearest first
+    manifest_digest: str = ""  # of the manifest with everything put in that stands elsewhere
 
     @property
     def results(self) -> Path:

@@ -20,6 +20,8 @@ def describe(plan: Plan) -> list[str]:
         lines.append(f"{run.id}")
         lines.append(f"  source      {run.source.text}" + (f" {run.source.args}" if run.source.args else ""))
         lines.append(f"  checkpoint  {run.checkpoint.text}")
+        if run.timeout is not None:
+            lines.append(f"  timeout     {run.timeout:g} s")
         if run.source.kind == "none":
             lines.append("  images      none: the tensors alone are measured")
             continue

@@ -185,6 +185,9 @@ def method(results: Results) -> Method:
         Fact("Precision", f"{made.precision} forward pass, float64 sums"),
         *(Fact("Section of", f"{one.made_by} ({one.name})") for one in results.extras if one.made_by),
         Fact("Manifest", f"{made.manifest_name}, SHA-256 {made.manifest_sha256}"),
+        *(Fact("It extends", f"{base.name}, SHA-256 {base.sha256}") for base in made.bases),
+        *((Fact("Its variables", ", ".join(made.variables)),) if made.variables else ()),
+        *(Fact("Set for this build", one) for one in made.overrides),
     )
     return Method(
         definitions=tuple(Fact(entry.label, entry.sentence) for entry in results.definitions),
@@ -196,6 +199,7 @@ def method(results: Results) -> Method:
         code_run=tuple(made.code_run),
         manifest_name=made.manifest_name,
         manifest_text=made.manifest_text,
+        bases=tuple((base.name, base.text) for base in made.bases),
         paragraph=_paragraph(results),
     )
 

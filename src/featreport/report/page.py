@@ -265,6 +265,7 @@ class Method:
     code_run: tuple[str, ...]
     manifest_name: str
     manifest_text: str
+    bases: tuple[tuple[str, str], ...]  # name and text of the manifests it extends
     paragraph: str
 
 
