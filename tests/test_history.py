@@ -22,7 +22,8 @@ from featreport.errors import ManifestError, OutputError
 from featreport.report import render
 from featreport.results import codec
 from featreport.results import history as kept
-from featreport.results.history import History, best, latest, measured
+from featreport.results.checks import CheckOutcome
+from featreport.results.history import History, best, digests_of, latest
 from featreport.results.schema import History as Told
 from featreport.results.schema import PastBuild, PastRun, Results
 
@@ -69,9 +70,78 @@ def test_a_build_made_again_has_the_same_past(past: History) -> None:
 
 def test_titles_pages_and_versions_are_no_measurement(past: History) -> None:
     other = built(1).model_copy(update={"title": "Another", "max_bytes": 1})
-    assert measured(other) == measured(built(1)) != measured(built(2))
+    run = other.runs[0].model_copy(
+        update={"notes": ["batch halved"], "batch_size": 1, "kernels": None, "maps": []}
+    )
+    other = other.model_copy(update={"runs": [run]})
+    assert digests_of(other) == digests_of(built(1)) != digests_of(built(2))
     past.add(other)
     assert len(past.state()) == 4
+
+
+def test_what_is_recorded_in_between_makes_no_build_its_own_baseline(tmp_path: Path) -> None:
+    """A job that failed and is repeated fails again, whatever ran before the repetition."""
+
+    def both(a: int, b: int) -> Results:
+        return built(a).model_copy(update={"runs": [built(a, "net/a").runs[0], built(b, "net/b").runs[0]]})
+
+    history = History(tmp_path)
+    history.add(both(1, 1))
+    bad = both(5, 1)
+    history.add(bad)
+    history.add(built(1, "net/b"))  # --only: it holds nothing that is not known
+    history.add(built(3, "net/z"))  # another job in the same folder
+    assert len(history.state()) == 3
+    digest = digests_of(bad)["net/a"]
+    assert [build.number for build in latest(history.before(bad), "net/a", digest)] == [1]
+    assert [build.number for build in history.before(bad)] == [1]
+    failed = bad.model_copy(update={"runs": [bad.runs[0], samples.failed("net/b")]})
+    history.add(failed)
+    assert [build.number for build in latest(history.before(bad), "net/a", digest)] == [1]
+    history.add(bad)
+    assert [build.number for build in latest(history.before(bad), "net/a", digest)] == [1]
+
+
+def test_two_jobs_in_one_folder_leave_each_others_pasts_alone(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    one, other = built(1, "net/a"), built(2, "net/b")
+    for results in (one, other, one, other, one):
+        history.add(results)
+        assert history.before(results) == ()
+    assert len(history.state()) == 2
+
+
+def test_a_build_whose_checks_failed_is_no_baseline_until_it_is_accepted(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.add(built(1))
+    broken = CheckOutcome(
+        place="checks[0]", run="net/a", metric="activations.dead", scope="layer", layers="*", level="error",
+        limits={"max_increase": 0.0}, verdict="failed", severity="error",
+    )  # fmt: skip
+    history.add(built(5).model_copy(update={"checks": [broken]}))
+    now = built(6)
+    digest = digests_of(now)["net/a"]
+    assert [build.number for build in latest(history.before(now), "net/a", digest)] == [1]
+    history.add(built(5))  # built without the check
+    assert [build.number for build in latest(history.before(now), "net/a", digest)] == [3, 1]
+
+
+def test_a_build_with_values_that_are_not_finite_is_not_the_best(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.add(built(3))
+    spoilt = built(0)
+    run = spoilt.runs[0].model_copy(
+        update={"summary": spoilt.runs[0].summary.model_copy(update={"nonfinite": 9})}
+    )
+    history.add(spoilt.model_copy(update={"runs": [run]}))
+    assert [build.number for build in best(history.builds, "net/a", "", "dead_fraction", higher=False)] == [1]
+
+
+def test_a_file_that_was_replaced_is_read_again(past: History) -> None:
+    path, other = (past.folder / past.builds[place].name for place in (0, 2))
+    path.chmod(0o644)
+    path.write_bytes(other.read_bytes())
+    assert History(past.folder).builds[0].run("net/a").dead_channels == 5
 
 
 def test_the_index_is_only_a_copy(past: History, said: list[str]) -> None:
@@ -159,12 +229,17 @@ def test_the_latest_and_the_best_are_of_each_run(tmp_path: Path) -> None:
         history.add(built(dead, run))
     failed = samples.results([samples.failed("net/a")])
     history.add(failed)
-    builds = history.before(built(4))
-    assert [build.number for build in latest(builds, "net/a")] == [5, 4, 2, 1]
-    assert [build.number for build in latest(builds, "net/b")] == [3]
-    assert latest(builds, "net/c") == []
-    assert [build.number for build in best(builds, "net/a", "dead_fraction", higher=False)] == [5, 2, 1, 4]
-    assert [build.number for build in best(builds, "net/a", "dead_channels", higher=True)] == [4, 1, 5, 2]
+    builds = history.builds
+    assert [build.number for build in latest(builds, "net/a", "")] == [5, 4, 2, 1]
+    assert [build.number for build in latest(builds, "net/b", "")] == [3]
+    assert latest(builds, "net/c", "") == []
+    assert [build.number for build in best(builds, "net/a", "", "dead_fraction", higher=False)] == [
+        5,
+        2,
+        1,
+        4,
+    ]
+    assert [build.number for build in best(builds, "net/a", "", "dead_channels", higher=True)] == [4, 1, 5, 2]
 
 
 NET = "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from featreport.errors import ManifestError, ResultsError
 from featreport.plan.types import BaselineRef, Plan
 from featreport.results import codec, schema
-from featreport.results.history import History, Past, best, latest
+from featreport.results.history import History, Past, best, digests_of, latest
 from featreport.results.reference import numbers_of
 from featreport.results.schema import Results, Run
 from featreport.results.store import check_writable, write_atomically
@@ -51,12 +51,17 @@ def judged(plan: Plan, results: Results, before: Results | None, kept: History |
     from featreport.judge.checks.judging import outcomes
 
     past = kept.before(results) if kept is not None else ()
-    chosen = _chosen(plan.baseline, results, kept, past) if kept is not None and plan.baseline else {}
+    asked = plan.baseline is not None and plan.baseline.history is not None
+    chosen = (
+        _chosen(plan.baseline, results, kept, past) if kept is not None and plan.baseline and asked else {}
+    )
     where = Baselines(plan.baseline, results, before, chosen)
     told = outcomes(plan.checks, results, where)
     compared = [one for run in results.runs if (one := _compared(run, where)) is not None]
     builds = [build.build() for build in past[-SHOWN:]]
-    history = None if kept is None else schema.History(count=len(past), builds=builds)
+    history = (
+        None if kept is None else schema.History(count=len(past), builds=builds, unreadable=kept.unreadable)
+    )
     return results.model_copy(update={"checks": told, "compared": compared, "history": history})
 
 
@@ -75,27 +80,57 @@ def _compared(run: Run, where: Baselines) -> schema.Compared | None:
 
 
 def _chosen(ref: BaselineRef, results: Results, kept: History, past: tuple[Past, ...]) -> dict[str, Earlier]:
-    """Return for each run the newest, or the best, build of it that can be read."""
-    from featreport.judge.checks.baseline import Earlier
+    """Return for each run the newest, or the best, build of it that can be read, or why there is none.
 
-    if ref.history is None:
-        return {}
+    Of the best, those that cannot be compared come last: after a change of the images an older best would never be
+    comparable again.
+    """
+    from featreport.judge.checks.baseline import Earlier
+    from featreport.judge.compare.comparable import obstacles
+
+    digests = digests_of(results)
     read: dict[int, Results | None] = {}
     found: dict[str, Earlier] = {}
     for run in results.runs:
         order = (
-            latest(past, run.id)
+            latest(past, run.id, digests[run.id])
             if ref.history == "latest"
-            else best(past, run.id, ref.metric, higher=ref.higher)
+            else best(past, run.id, digests[run.id], ref.metric, higher=ref.higher)
         )
+        found[run.id] = Earlier("", reason=_nothing(ref, run.id, kept, past, bool(order)))
         for build in order:
             if build.number not in read:
                 read[build.number] = kept.load(build)
             earlier = read[build.number]
-            if earlier is not None:
-                found[run.id] = Earlier(f"build {build.number} of the history ({ref.history})", earlier)
+            before = next((one for one in earlier.runs if one.id == run.id), None) if earlier else None
+            if earlier is None or before is None:
+                continue
+            chosen = Earlier(f"build {build.number} of the history ({ref.history})", earlier)
+            if ref.history == "latest" or not obstacles((earlier, before), (results, run)):
+                found[run.id] = chosen
                 break
+            if found[run.id].results is None:
+                found[run.id] = chosen
     return found
+
+
+def _nothing(ref: BaselineRef, run: str, kept: History, past: tuple[Past, ...], readable: bool) -> str:
+    """Say why a run has no earlier build; the empty string: the history holds no build at all."""
+    files = len(kept.state())
+    if not files:
+        return ""
+    damaged = f"; {kept.unreadable} of {files} files are damaged" if kept.unreadable else ""
+    if readable:
+        return f"no build of {run} in the history can be read"
+    with_run = [build for build in past if build.run(run) is not None]
+    if with_run and ref.history == "best":
+        return f"no build of {run} in the history that passed has a finite {ref.metric}{damaged}"
+    if with_run:
+        return f"no build of {run} in the history passed{damaged}"
+    if not kept.builds:
+        return f"none of the {files} builds in the history can be read"
+    names = sorted({name for build in kept.builds[-1:] for name in build.digests})
+    return f"the history has no other build of {run} (the newest has {', '.join(names) or 'no run'}){damaged}"
 
 
 def verdict(results: Results) -> str:
@@ -127,7 +162,7 @@ def describe(plan: Plan) -> list[str]:
     before = earlier(plan)
     told = []
     if plan.history is not None:
-        told.append(f"history   {len(History(plan.history).state())} builds")
+        told.append(f"history   {len(History(plan.history).state())} files of builds")
     if plan.baseline is not None:
         what = "a run of this build" if before is None else f"{len(before.runs)} earlier runs"
         if plan.baseline.history is not None:

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,13 +32,14 @@ INDEX = "index.json"
 TRIES = 100  # other builds that may take the next number first
 _NAME = re.compile(r"build-(\d{6,})\.json")
 _DAMAGED = "damaged: it does not have the digest it should have"
+NUMBERS = ("activations", "weights", "buffers", "norms")  # of a run: what is measured
 Say = Callable[[str], None]
+Stamp = tuple[int, int]  # size and time of a file
 
 
 class Head(Frozen):
     """The first line of a file: what was built, in a few numbers."""
 
-    measured: str  # digest of what was measured: of two builds with the same, the second adds nothing
     runs: list[PastRun]
 
 
@@ -53,6 +54,11 @@ class Past:
     def run(self, name: str) -> PastRun | None:
         """Return the headline of a run that succeeded."""
         return next((run for run in self.head.runs if run.id == name and run.status == "ok"), None)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digest of each run's numbers."""
+        return {run.id: run.digest for run in self.head.runs}
 
     def build(self) -> PastBuild:
         """Return it as results tell of it."""
@@ -69,29 +75,34 @@ class History:
     @cached_property
     def builds(self) -> tuple[Past, ...]:
         """Every build, oldest first; a file whose first line cannot be read is mentioned and left where it is."""
-        names = sorted(
-            (int(found[1]), name) for name in self._names() if (found := _NAME.fullmatch(name)) is not None
-        )
         known = self._index()
-        heads: dict[str, Head] = {}
-        for _, name in names:
-            head = known.get(name) or self._head(name)
-            if head is not None:
-                heads[name] = head
-        if heads.keys() != known.keys():
+        heads: dict[str, tuple[Stamp, Head]] = {}
+        for name in self.state():
+            stamp = self._stamp(name)
+            if name in known and known[name][0] == stamp:
+                heads[name] = known[name]
+            elif (head := self._head(name)) is not None:
+                heads[name] = (stamp, head)
+        if heads != known:
             self._write_index(heads)
-        return tuple(Past(number, name, heads[name]) for number, name in names if name in heads)
+        return tuple(Past(_number(name), name, head) for name, (_, head) in heads.items())
 
     def before(self, results: Results) -> tuple[Past, ...]:
-        """Return the builds before this one, oldest first.
+        """Return the builds before this one that have any of its runs, oldest first.
 
-        Where the newest measured exactly the same it is this one: a build that is made again, or that was killed after
-        it was added, has the same past.
+        The newest of them that measured the same in every such run are this very build: one that is made again, or
+        that was killed after it was added, has the same past.
         """
-        builds = self.builds
-        if builds and builds[-1].head.measured == measured(results):
-            return builds[:-1]
-        return builds
+        digests = digests_of(results)
+        builds = [build for build in self.builds if build.digests.keys() & digests.keys()]
+        while builds and _repeats(builds[-1], digests):
+            builds.pop()
+        return tuple(builds)
+
+    @property
+    def unreadable(self) -> int:
+        """How many files are damaged."""
+        return len(self.state()) - len(self.builds)
 
     def load(self, past: Past) -> Results | None:
         """Return the results of a build; None, and a mention, where its file is not whole."""
@@ -103,18 +114,25 @@ class History:
             return None
 
     def add(self, results: Results) -> None:
-        """Keep a build's results, unless the newest build measured exactly the same.
+        """Keep a build's results, unless the newest builds hold all of it already.
 
         Raises:
             OutputError: they could not be written.
         """
-        builds = self.builds
-        told = measured(results)
-        if builds and builds[-1].head.measured == told:
+        digests = digests_of(results)
+        failed = {
+            check.run for check in results.checks if (check.verdict, check.severity) == ("failed", "error")
+        }
+        runs = [PastRun.of(run, digest=digests[run.id], passed=run.id not in failed) for run in results.runs]
+        mine = [build for build in self.builds if build.digests.keys() & digests.keys()]
+        known: dict[str, bool] = {}
+        while mine and _repeats(mine[-1], digests):
+            known = {run.id: run.passed for run in mine.pop().head.runs} | known
+        if all(known.get(run.id) == run.passed for run in runs):
             return
         body = codec.embedded(_bare(results)).encode("ascii")
-        content = _head_line(Head(measured=told, runs=[PastRun.of(run) for run in results.runs]), body) + body
-        number = max((build.number for build in builds), default=0)
+        content = _head_line(Head(runs=runs), body) + body
+        number = max(map(_number, self.state()), default=0)
         for attempt in range(number + 1, number + 1 + TRIES):
             if self._create(self.folder / f"build-{attempt:06d}.json", content):
                 self.__dict__.pop("builds", None)
@@ -123,8 +141,8 @@ class History:
         raise OutputError(f"{self.folder}: no number after {number} was free for this build's results")
 
     def state(self) -> list[str]:
-        """Return what changes when a build is added."""
-        return sorted(name for name in self._names() if _NAME.fullmatch(name))
+        """Return the names of all builds, oldest first: what changes when one is added."""
+        return sorted((name for name in self._names() if _NAME.fullmatch(name)), key=_number)
 
     def _names(self) -> list[str]:
         try:
@@ -154,7 +172,7 @@ class History:
         except FileExistsError:
             return False
         except OSError as error:
-            raise refused(path, error) from error
+            raise refused(path, error, "choose another folder in `history`") from error
         else:
             return True
         finally:
@@ -162,18 +180,29 @@ class History:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
 
-    def _index(self) -> dict[str, Head]:
-        """Return the first lines that the index knows; none where it is damaged."""
+    def _stamp(self, name: str) -> Stamp:
+        """Return what changes when a file is replaced."""
+        try:
+            found = (self.folder / name).stat()
+        except OSError:
+            return (-1, -1)
+        return (found.st_size, found.st_mtime_ns)
+
+    def _index(self) -> dict[str, tuple[Stamp, Head]]:
+        """Return the first lines that the index knows, with the stamps of their files; none where it is damaged."""
         try:
             told = json.loads((self.folder / INDEX).read_bytes())
             if told["sha256"] != _digest(told["builds"]):
                 return {}
-            return {name: Head.model_validate(line) for name, line in told["builds"].items()}
+            return {
+                name: ((size, time), Head.model_validate(line))
+                for name, (size, time, line) in told["builds"].items()
+            }
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}
 
-    def _write_index(self, heads: dict[str, Head]) -> None:
-        lines = {name: head.model_dump() for name, head in heads.items()}
+    def _write_index(self, heads: dict[str, tuple[Stamp, Head]]) -> None:
+        lines = {name: [*stamp, head.model_dump()] for name, (stamp, head) in heads.items()}
         told = {"format": FORMAT, "version": VERSION, "sha256": _digest(lines), "builds": lines}
         with contextlib.suppress(OutputError):  # then the files are read the next time, too
             write_atomically(self.folder / INDEX, json.dumps(told, separators=(",", ":")))
@@ -241,33 +270,75 @@ def _why(error: Exception) -> str:
     return f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
 
 
-def measured(results: Results) -> str:
-    """Return a digest of what was measured and with which thresholds; titles, pages and versions do not count."""
-    told = {
-        "runs": [run.model_dump(mode="python") for run in results.runs],
-        "thresholds": results.thresholds.model_dump(mode="python"),
+def digests_of(results: Results) -> dict[str, str]:
+    """Return by run a digest of its numbers and of the images and thresholds they are of.
+
+    Pictures, the page, notes, the kind of device and the batch do not count: they may change what is seen or the last
+    bits, but a build that only shows more is no new measurement.
+    """
+    thresholds = results.thresholds.model_dump(mode="python")
+    return {
+        run.id: _digest(
+            {
+                "status": run.status,
+                "images": [file.sha256 for file in run.images.files],
+                "numbers": {
+                    name: [item.model_dump(mode="python") for item in getattr(run, name)] for name in NUMBERS
+                },
+                "thresholds": thresholds,
+            }
+        )
+        for run in results.runs
     }
-    return _digest(told)
 
 
-def latest(builds: Sequence[Past], run: str) -> list[Past]:
-    """Return the builds in which this run succeeded, newest first."""
-    return [build for build in reversed(builds) if build.run(run) is not None]
+def _repeats(build: Past, digests: Mapping[str, str]) -> bool:
+    """Say whether a build measured the same in every run that both have."""
+    return all(digests[run] == digest for run, digest in build.digests.items() if run in digests)
 
 
-def best(builds: Sequence[Past], run: str, metric: str, *, higher: bool) -> list[Past]:
-    """Return the builds in which this run succeeded and has a headline number, the best first, of equals the newest.
+def _number(name: str) -> int:
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else -1
+
+
+def latest(builds: Sequence[Past], run: str, digest: str) -> list[Past]:
+    """Return the builds in which this run succeeded and its checks passed, newest first.
 
     Args:
         builds: oldest first.
         run: id of the run.
+        digest: of its numbers now: the newest builds that have the same are this one, made again.
+    """
+    return list(reversed(_accepted(builds, run, digest)))
+
+
+def best(builds: Sequence[Past], run: str, digest: str, metric: str, *, higher: bool) -> list[Past]:
+    """Return the same builds, the best first, of equals the newest; those with non-finite numbers are none.
+
+    Args:
+        builds: oldest first.
+        run: id of the run.
+        digest: as for `latest`.
         metric: a field of `PastRun`, e.g. "dead_fraction".
         higher: whether a larger number is a better one.
     """
     sign = -1.0 if higher else 1.0
-    found = [(build, getattr(build.run(run), metric, None)) for build in builds]
-    ranked = [(sign * value, -build.number, build) for build, value in found if value is not None]
+    ranked = []
+    for build in _accepted(builds, run, digest):
+        told = build.run(run)
+        value = getattr(told, metric, None)
+        if told is not None and value is not None and (not told.nonfinite or metric == "nonfinite"):
+            ranked.append((sign * value, -build.number, build))
     return [build for *_, build in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _accepted(builds: Sequence[Past], run: str, digest: str) -> list[Past]:
+    """Return the builds in which a run succeeded and its checks passed, without the newest that repeat it."""
+    with_run = [build for build in builds if run in build.digests]
+    while with_run and with_run[-1].digests[run] == digest:
+        with_run.pop()
+    return [build for build in with_run if (told := build.run(run)) is not None and told.passed]
 
 
 def _bare(results: Results) -> Results:

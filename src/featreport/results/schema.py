@@ -236,6 +236,8 @@ class PastRun(Frozen):
 
     id: str
     status: Literal["ok", "failed"]
+    digest: str = ""  # of its numbers
+    passed: bool = True  # no check of level error failed
     channels: int | None = None
     dead_channels: int | None = None
     dead_fraction: Number | None = None
@@ -244,11 +246,11 @@ class PastRun(Frozen):
     nonfinite: int | None = None
 
     @classmethod
-    def of(cls, run: Run) -> PastRun:
+    def of(cls, run: Run, *, digest: str = "", passed: bool = True) -> PastRun:
         """Return the headline of a run."""
         told = run.summary.model_dump() if run.summary is not None else {}
         fields = {name: told[name] for name in cls.model_fields if name in told}
-        return cls(id=run.id, status=run.status, **fields)
+        return cls(id=run.id, status=run.status, digest=digest, passed=passed, **fields)
 
 
 class PastBuild(Frozen):
@@ -263,6 +265,7 @@ class History(Frozen):
 
     count: int
     builds: list[PastBuild]
+    unreadable: int = 0  # files of builds that are damaged
 
 
 class Similarity(Frozen):

@@ -9,7 +9,16 @@ from featreport.judge.compare.comparable import obstacles
 from featreport.plan.types import BaselineRef, CheckPlan
 from featreport.results.schema import Results, Run
 
-WEIGHTS_ALONE = {"weights", "buffers", "norms", "load"}  # groups of numbers that no image has touched
+WEIGHTS_ALONE = {"weights", "buffers", "norms", "load"}  # groups of numbers that no image has touched,
+OF_WEIGHTS = {  # and single ones
+    "run.parameters",
+    *(f"summary.{name}" for name in ("weights", "near_zero_weights", "near_zero_fraction", "zero_weights")),
+    *(f"summary.{name}" for name in ("zero_fraction", "dead_filters")),
+}
+
+
+def _of_weights(metric: str) -> bool:
+    return metric.partition(".")[0] in WEIGHTS_ALONE or metric in OF_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -29,10 +38,14 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Earlier:
-    """The build of a history that a run is compared with."""
+    """The build of a history that a run is compared with; without results `reason` says why there is none.
+
+    Without a reason as well the history is empty: this is its first build.
+    """
 
     text: str
-    results: Results
+    results: Results | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Baselines:
         found = self.find(run)
         if found is None or found.run is None:
             return found
-        reason = self.reason(run, found, weights_only=check.metric.partition(".")[0] in WEIGHTS_ALONE)
+        reason = self.reason(run, found, weights_only=_of_weights(check.metric))
         return replace(found, run=None, source=None, reason=reason) if reason else found
 
     def find(self, run: Run) -> Baseline | None:
@@ -79,14 +92,18 @@ class Baselines:
             text, missing = ref.text, f"the baseline {ref.text} is not among the runs of this build"
         else:
             same = [one for one in source.runs if one.id == run.id]
-            found = same[0] if same else source.runs[0] if len(source.runs) == 1 else None
+            alone = len(source.runs) == len(self.results.runs) == 1  # then either is what is meant
+            found = same[0] if same else source.runs[0] if alone else None
             text = ref.text if found is None else f"{found.id} of {ref.text}"
             missing = f"{ref.text} has no run {run.id}"
         return Baseline(text, reason=missing) if found is None else Baseline(text, found, source=source)
 
     def _of_history(self, run: Run, which: str) -> Baseline:
-        earlier = self.chosen.get(run.id)
-        if earlier is None:
-            return Baseline(which, reason=f"the history has no earlier build of {run.id}", first=True)
-        found = next(one for one in earlier.results.runs if one.id == run.id)
+        earlier = self.chosen.get(run.id, Earlier(""))
+        found = (
+            next((one for one in earlier.results.runs if one.id == run.id), None) if earlier.results else None
+        )
+        if found is None:
+            first = not earlier.reason
+            return Baseline(which, reason=earlier.reason or "the history has no earlier build", first=first)
         return Baseline(earlier.text, found, source=earlier.results)

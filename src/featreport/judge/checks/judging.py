@@ -91,8 +91,8 @@ class _Judge:
         before = self._before()
         if not self.found and not (before and compares(check)):
             return _skipped(check, run.id, self._nothing(), baseline=text)
-        if all(reading.value is None for reading in self.found) and not any(
-            reading.value is not None for reading in before.values()
+        if all(reading.value is None and not reading.lost for reading in self.found) and (
+            stands_alone(check) or not any(reading.value is not None for reading in before.values())
         ):
             return _skipped(check, run.id, f"no {check.metric} was measured here", baseline=text)
         blocked = self._blocked(before)
@@ -163,9 +163,14 @@ class _Judge:
             whole = total(before.values())
             before = {whole.key: replace(whole, entries=())}
         for reading in self._judged():
-            if reading.value is None:
-                continue
             base = before.get(reading.key)
+            if reading.value is None:
+                if reading.lost or (base is not None and base.value is not None):
+                    yield CheckItem(
+                        layer=reading.layer, call=reading.call, output=reading.output, verdict="failed",
+                        observed=None, baseline=base.value if base else None,
+                    )  # fmt: skip
+                continue
             broken = breach(self.check, reading.value, base.value if base else None)
             if broken is None:
                 continue
@@ -184,11 +189,11 @@ class _Judge:
         """Yield what the baseline has and this run lacks, and the other way about."""
         if not compares(self.check) or self.baseline is None or self.baseline.run is None:
             return
-        here = {reading.key: reading for reading in self.found if reading.value is not None}
+        here = {reading.key: reading for reading in self.found}
         there = {key: reading for key, reading in before.items() if reading.value is not None}
         for verdict, ours, theirs in (("missing", there, here), ("new", here, there)):
             for key, reading in ours.items():
-                if key not in theirs:
+                if key not in theirs and reading.value is not None:
                     observed, old = (reading.value, None) if verdict == "new" else (None, reading.value)
                     yield CheckItem(
                         layer=reading.layer, call=reading.call, output=reading.output,

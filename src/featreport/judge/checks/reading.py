@@ -11,6 +11,7 @@ from featreport.plan.types import CheckPlan
 from featreport.results.schema import Run
 
 Key = tuple[str, int, str | None]
+MOMENTS = ("mean", "std", "min", "max")  # none where no value is finite
 _NAMES = ("channel", "name", "layer", "path", "one")  # what tells the entries of a list apart
 
 
@@ -23,6 +24,7 @@ class Reading:
     output: str | None = None
     value: float | None = None
     entries: tuple[int | str, ...] = ()
+    lost: bool = False  # there is no number because values are not finite
 
     @property
     def key(self) -> Key:
@@ -83,7 +85,8 @@ def _reading(place: Reading, item: Any, name: str, key: str, check: CheckPlan) -
         kept = [one for one in told if not any(fnmatchcase(str(one), glob) for glob in check.ignore)]
         entries, value = tuple(one for one in dict.fromkeys(kept) if one is not None), len(kept)
     number = float(value) if isinstance(value, bool | int | float) else None
-    return Reading(place.layer, place.call, place.output, number, entries)
+    lost = number is None and name in MOMENTS and bool(getattr(item, "nonfinite", 0))
+    return Reading(place.layer, place.call, place.output, number, entries, lost)
 
 
 def _entry(entry: Any) -> int | str | None:

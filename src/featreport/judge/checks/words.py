@@ -69,6 +69,9 @@ def said(outcome: CheckOutcome, item: CheckItem) -> str:
         return f"{where}missing; the baseline has {value(item.baseline)}"
     if item.verdict == "new":
         return f"{where}new, {value(item.observed)}; the baseline has none"
+    if item.observed is None:
+        had = f"; the baseline has {value(item.baseline)}" if item.baseline is not None else ""
+        return f"{where}no number, its values are not finite{had}"
     base = f" (baseline {value(item.baseline)})" if item.baseline is not None else ""
     return f"{where}{value(item.observed)}, {item.bound} {value(item.limit)}{base}{_entries(outcome, item)}"
 
