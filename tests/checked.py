@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sample_results as samples
+from featreport.judge.checks.baseline import Baselines
 from featreport.judge.checks.judging import outcomes
 from featreport.plan.types import BaselineRef, CheckPlan
 from featreport.results.schema import Activation, CheckOutcome, Results, Run
@@ -32,7 +33,8 @@ def judged(
     checks: CheckPlan | list[CheckPlan], *runs: Run, baseline: BaselineRef | None = None, before: Any = None
 ) -> list[CheckOutcome]:
     checks = checks if isinstance(checks, list) else [checks]
-    return outcomes(checks, samples.results(list(runs)), baseline, before)
+    results = samples.results(list(runs))
+    return outcomes(checks, results, Baselines(baseline, results, before))
 
 
 def against(checks: CheckPlan | list[CheckPlan], now: Run, before: Run) -> CheckOutcome:
@@ -43,4 +45,4 @@ def against(checks: CheckPlan | list[CheckPlan], now: Run, before: Run) -> Check
 
 def with_outcomes(checks: list[CheckPlan], *runs: Run, baseline: BaselineRef | None = None) -> Results:
     results = samples.results(list(runs))
-    return results.model_copy(update={"checks": outcomes(checks, results, baseline, None)})
+    return results.model_copy(update={"checks": outcomes(checks, results, Baselines(baseline, results))})

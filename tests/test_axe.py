@@ -9,6 +9,8 @@ import pytest
 
 import sample_results as samples
 from featreport.report import render
+from featreport.results.schema import Compared, History, PastBuild, PastRun, Results
+from test_changes import run
 
 pytestmark = pytest.mark.browser
 AXE = "axe_playwright_python/axe.min.js"
@@ -19,11 +21,23 @@ RUN = """async () => {
   return {violations: found.violations.flatMap(line), doubts: doubt.flatMap(line), rules: found.passes.length};
 }"""
 OPEN_ALL = "document.querySelectorAll('details').forEach((box) => { box.open = true; })"
+
+
+def against_a_baseline() -> Results:
+    """Runs with dead channels at every share, told against one without, with a history."""
+    shares = [run(f"net/{dead}", list(range(dead))) for dead in range(9)]
+    results = samples.results(shares)
+    compared = [Compared(run=one.id, baseline="net/0", within="net/0") for one in shares[1:]]
+    past = [PastBuild(number=n, runs=[PastRun.of(one) for one in reversed(shares)]) for n in range(3)]
+    return results.model_copy(update={"compared": compared, "history": History(count=3, builds=past)})
+
+
 PAGES = {
     "few runs": samples.few,
     "measured": samples.measured,
     "empty": samples.empty,
     "no runs": lambda: samples.results([]),
+    "against a baseline": against_a_baseline,
 }
 
 
@@ -49,6 +63,7 @@ def examine(browser, opens):
 
 VIEWS = [
     *(("few runs", width, scheme) for width in (390, 1440) for scheme in ("light", "dark")),
+    *(("against a baseline", width, scheme) for width, scheme in ((390, "dark"), (1440, "light"))),
     ("measured", 390, "light"),
     ("measured", 1440, "dark"),
 ]

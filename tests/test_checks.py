@@ -211,11 +211,11 @@ def test_calls_of_one_layer_are_compared_with_the_same_calls():
     [
         ({"transform": "resize 128"}, "transform: resize 128, baseline resize 256"),
         ({"precision": "float16"}, "precision: float16, baseline float32"),
-        ({"device": "cuda (NVIDIA H100)"}, "device: cuda, baseline cpu"),
-        ({"images": Images(count=15)}, "images: 15, baseline 4"),
+        ({"device": "cuda (NVIDIA H100)"}, "device class: cuda, baseline cpu"),
+        ({"images": Images(count=15)}, "images: 15 images, baseline 16 images"),
         (
-            {"images": Images(count=1, files=[ImageFile(name="x.png", sha256="0", width=1, height=1)] * 4)},
-            "images: 4 of 4 differ, the first is x.png",
+            {"images": Images(count=16, files=[ImageFile(name="x.png", sha256="0", width=1, height=1)] * 4)},
+            "images: 4 images of its own, the first x.png",
         ),
         ({"status": "failed"}, "the baseline net/before failed"),
     ],
@@ -236,7 +236,7 @@ def test_a_threshold_of_earlier_results_that_differs_is_named():
     now = run("net/now", tap("a"))
     old = samples.results([now], thresholds=Thresholds(dead=0.01, near_zero=0.001))
     (found,) = judged(check(max_increase=0), now, baseline=EARLIER, before=old)
-    assert found.reason == "not comparable: threshold dead: 0, baseline 0.01"
+    assert found.reason == "not comparable: dead threshold: 0.0, baseline 0.01"
 
 
 def test_weights_are_compared_whatever_the_images():

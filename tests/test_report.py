@@ -461,3 +461,18 @@ def test_a_load_that_makes_every_number_doubtful_is_the_first_warning():
     assert texts[-1] == (
         "2 BatchNorm layers with statistics that were never updated (mean 0, variance 1): the first is “bn1”."
     )
+
+
+def test_the_page_says_between_which_checkpoints_most_channels_fall_silent() -> None:
+    dead = [([], []), ([0], []), ([0, 1, 2], [3]), ([1, 2], [3]), ([0, 1, 2], [3, 4])]
+    runs = []
+    for number, lists in enumerate(dead):
+        taps = [
+            samples.activation(f"relu{i}", 8, i, dead=found, dead_fraction=len(found) / 8)
+            for i, found in enumerate(lists)
+        ]
+        runs.append(samples.run(f"net/e{number}", {}, {}, layers=1, maps=[], kernels=None, activations=taps))
+    steady = [run.model_copy(update={"activations": runs[0].activations}) for run in runs]
+    page = render(samples.results(runs))
+    assert "Most fall silent between e1 and e2: 3 channels, most at relu0." in page
+    assert "No channel that fires at one checkpoint is silent at the next." in render(samples.results(steady))

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from featreport.errors import ManifestError, ResultsError
-from featreport.plan.types import Plan
-from featreport.results import codec
-from featreport.results.schema import Results
+from featreport.plan.types import BaselineRef, Plan
+from featreport.results import codec, schema
+from featreport.results.history import History, Past, best, latest
+from featreport.results.reference import numbers_of
+from featreport.results.schema import Results, Run
 from featreport.results.store import check_writable, write_atomically
 
+if TYPE_CHECKING:
+    from featreport.judge.checks.baseline import Baselines, Earlier
+
 FailOn = Literal["error", "warn"]
+SHOWN = 100  # earlier builds that a report tells of
 SUMMARY = "GITHUB_STEP_SUMMARY"  # the file a job's summary is gathered in
 
 
@@ -32,11 +38,64 @@ def earlier(plan: Plan) -> Results | None:
         raise ManifestError(f"{plan.baseline.place}: {said}\n1 problem; nothing was run.") from None
 
 
-def judged(plan: Plan, results: Results, before: Results | None) -> Results:
-    """Return the results with the outcome of every check of the plan."""
+def judged(plan: Plan, results: Results, before: Results | None, kept: History | None = None) -> Results:
+    """Return the results with their past and the outcome of every check of the plan.
+
+    Args:
+        plan: what was built.
+        results: what was measured.
+        before: the earlier results that the manifest names.
+        kept: the history that it names.
+    """
+    from featreport.judge.checks.baseline import Baselines
     from featreport.judge.checks.judging import outcomes
 
-    return results.model_copy(update={"checks": outcomes(plan.checks, results, plan.baseline, before)})
+    past = kept.before(results) if kept is not None else ()
+    chosen = _chosen(plan.baseline, results, kept, past) if kept is not None and plan.baseline else {}
+    where = Baselines(plan.baseline, results, before, chosen)
+    told = outcomes(plan.checks, results, where)
+    compared = [one for run in results.runs if (one := _compared(run, where)) is not None]
+    builds = [build.build() for build in past[-SHOWN:]]
+    history = None if kept is None else schema.History(count=len(past), builds=builds)
+    return results.model_copy(update={"checks": told, "compared": compared, "history": history})
+
+
+def _compared(run: Run, where: Baselines) -> schema.Compared | None:
+    """Return what a run's numbers are told against."""
+    found = where.find(run)
+    if found is None:
+        return None
+    told: dict[str, Any] = {"run": run.id, "baseline": found.text, "itself": found.itself}
+    if found.run is not None:
+        inside = found.source is where.results
+        told["within"], told["before"] = (found.run.id, None) if inside else (None, numbers_of(found.run))
+    reasons = (where.reason(run, found, weights_only=alone) or None for alone in (False, True))
+    told["reason"], told["weights_reason"] = reasons
+    return schema.Compared(**told)
+
+
+def _chosen(ref: BaselineRef, results: Results, kept: History, past: tuple[Past, ...]) -> dict[str, Earlier]:
+    """Return for each run the newest, or the best, build of it that can be read."""
+    from featreport.judge.checks.baseline import Earlier
+
+    if ref.history is None:
+        return {}
+    read: dict[int, Results | None] = {}
+    found: dict[str, Earlier] = {}
+    for run in results.runs:
+        order = (
+            latest(past, run.id)
+            if ref.history == "latest"
+            else best(past, run.id, ref.metric, higher=ref.higher)
+        )
+        for build in order:
+            if build.number not in read:
+                read[build.number] = kept.load(build)
+            earlier = read[build.number]
+            if earlier is not None:
+                found[run.id] = Earlier(f"build {build.number} of the history ({ref.history})", earlier)
+                break
+    return found
 
 
 def verdict(results: Results) -> str:
@@ -67,8 +126,12 @@ def describe(plan: Plan) -> list[str]:
     """
     before = earlier(plan)
     told = []
+    if plan.history is not None:
+        told.append(f"history   {len(History(plan.history).state())} builds")
     if plan.baseline is not None:
         what = "a run of this build" if before is None else f"{len(before.runs)} earlier runs"
+        if plan.baseline.history is not None:
+            what = "for each run an earlier build of the history"
         told.append(f"baseline  {plan.baseline.text} ({what})")
     own = [check for check in plan.checks if not check.place.startswith("default")]
     told.append(

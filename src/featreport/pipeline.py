@@ -22,6 +22,7 @@ from featreport.plan.words import near
 from featreport.report.where import templates_digest
 from featreport.results import codec
 from featreport.results.entries import Entry, Made, Store
+from featreport.results.history import History
 from featreport.results.lock import held
 from featreport.results.outputs import is_as_built, note
 from featreport.results.provenance import provenance_of
@@ -146,6 +147,8 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
     before = gate.earlier(plan)
     check_writable(plan.output)
     check_writable(plan.results)
+    if plan.history is not None:
+        check_writable(plan.history / "build.json")
     with held(plan.output):
         logo, pictures = _logo(plan)
         done: list[Outcome] = []
@@ -157,8 +160,12 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
             done.append(outcome)
             pictures |= outcome.pictures
         results = gather(plan, [outcome.run for outcome in done], pictures, done[0].made, logo)
-        results = _with_plugins(plan, gate.judged(plan, results, before))
+        kept = None if plan.history is None else History(plan.history, listener.mention)
+        results = _with_plugins(plan, gate.judged(plan, results, before, kept))
         write(results, plan.output, plan.look.templates)
+        if kept is not None:
+            kept.add(results)
+            state = _state(plan, known)
         if store is not None and all(outcome.run.status == "ok" for outcome in done):
             note(store.folder, plan.output, state)
     return Built(results, plan.output)
@@ -179,6 +186,7 @@ def _state(plan: Plan, known: Sequence[str]) -> str:
         "page": [templates_digest(), plan.max_bytes, look.templates_text, list(look.sections)],
         "files": [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files],
         "plug-ins": plugins(look.sections),
+        "history": [] if plan.history is None else History(plan.history).state(),
     }
     return hashlib.sha256(canonical(told).encode()).hexdigest()
 

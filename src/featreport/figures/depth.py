@@ -65,7 +65,7 @@ def depth(points: Sequence[Point], axis: str, hue: str, salt: str) -> Chart:
         canvas.label(axes, top + 1, min(shares[top], limit) + limit * 0.03, text, **how)
     table = [("position", axis, "part", "whole", "share")]
     table += [(str(i + 1), p.name, str(p.parts), str(p.whole), repr(p.share)) for i, p in enumerate(points)]
-    return _chart(figure, settings, table)
+    return chart_of(figure, settings, table)
 
 
 def bars(axes: Axes, points: Sequence[Point], axis: str, hue: str) -> float:
@@ -114,7 +114,7 @@ def compare(lines: Sequence[Line], salt: str, colours: Mapping[str, str], layer:
             (line.name, str(i + 1), p.name, str(p.parts), str(p.whole), repr(p.share))
             for i, p in enumerate(points)
         ]
-    return _chart(figure, settings, table)
+    return chart_of(figure, settings, table)
 
 
 def coloured(lines: Sequence[Line]) -> tuple[list[int], dict[int, str]]:
@@ -173,7 +173,8 @@ def _depth_axis(axes: Axes, count: int, axis: str) -> None:
     axes.set_xlabel(f"{axis}, in depth order", fontsize=8.5, loc="right", labelpad=2)
 
 
-def _chart(figure: Figure, settings: Any, table: Sequence[Sequence[str]]) -> Chart:
+def chart_of(figure: Figure, settings: Any, table: Sequence[Sequence[str]]) -> Chart:
+    """Return a finished chart, its numbers as rows under a head."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([[formats.clean(cell) for cell in row] for row in table])
     width, height = (round(inches * 96) for inches in figure.get_size_inches())

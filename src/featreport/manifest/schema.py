@@ -189,7 +189,14 @@ class Compare(Section):
     """What the runs are compared with."""
 
     baseline: v.Text = Field(
-        description="A run id of this manifest, or the path of earlier results (.json) or of a report (.html)."
+        description="A run id of this manifest, the path of earlier results (.json) or of a report (.html), or with "
+        "a history: latest or best, for each run the newest or the best earlier build of it."
+    )
+    metric: (
+        Literal["dead_fraction", "dead_channels", "near_zero_fraction", "zero_fraction", "nonfinite"] | None
+    ) = Field(None, description="What the best build is the best in.")
+    better: Literal["lower", "higher"] = Field(
+        "lower", description="Which of two values of it is the better one."
     )
 
 
@@ -280,6 +287,9 @@ class Document(Section):
         min_length=1, description="What is looked at."
     )
     statistics: Statistics = Field(default_factory=Statistics, description="Thresholds.")
+    history: v.Text | None = Field(
+        None, description="A folder that keeps each build's results, for trends and for baselines."
+    )
     compare: Compare | None = Field(None, description="What the runs are compared with.")
     checks: tuple[Check, ...] | None = Field(
         None,

@@ -14,6 +14,8 @@ from featreport.plan.files import absolute
 from featreport.plan.types import BaselineRef, CheckPlan, RunPlan
 
 Complain = Callable[[str, str], None]
+Which = Literal["latest", "best"]
+BUILDS: tuple[Which, ...] = ("latest", "best")
 
 
 def checks_of(
@@ -96,6 +98,9 @@ def baseline_of(
     place = f"{mark.place} {where}"
     if any(run.id == text for run in runs):
         return BaselineRef(text, place, run=text)
+    for which in BUILDS:
+        if text == which:
+            return _of_history(manifest, which, place, complain)
     path = absolute(text, manifest.folder_of(where))
     if path.is_file():
         try:
@@ -110,3 +115,16 @@ def baseline_of(
         hint = did_you_mean(text, [run.id for run in runs])
         complain(where, f"neither a run of this manifest nor a file: {quote(text)}{hint}")
     return None
+
+
+def _of_history(manifest: Manifest, text: Which, place: str, complain: Complain) -> BaselineRef | None:
+    asked = manifest.compare
+    if asked is None:
+        return None
+    if manifest.history is None:
+        complain("compare.baseline", f"{text} is a build of the history: add 'history: DIR'")
+        return None
+    if text == "best" and asked.metric is None:
+        complain("compare.baseline", "the best in what? Add 'metric: dead_fraction'")
+        return None
+    return BaselineRef(text, place, history=text, metric=asked.metric or "", higher=asked.better == "higher")

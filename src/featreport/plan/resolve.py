@@ -66,6 +66,9 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         alpha=manifest.statistics.alpha,
         checks=checks,
         baseline=baseline,
+        history=None
+        if manifest.history is None
+        else files.absolute(manifest.history, manifest.folder_of("history")),
         variables=manifest.variables,
         overrides=manifest.overrides,
         bases=manifest.bases,

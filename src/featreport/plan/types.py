@@ -129,12 +129,15 @@ class CheckPlan:
 
 @dataclass(frozen=True)
 class BaselineRef:
-    """What the runs are compared with: a run of this build, or the results in a file."""
+    """What the runs are compared with: a run of this build, the results in a file, or builds of the history."""
 
     text: str  # as written
     place: str  # where the manifest names it, for messages: "config.yaml:12:3 compare.baseline"
     run: str | None = None
     path: Path | None = None  # absolute
+    history: Literal["latest", "best"] | None = None  # for each run a build of the history
+    metric: str = ""  # what the best is the best in: a headline number, e.g. dead_fraction
+    higher: bool = False  # whether a larger one is better
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ class Plan:
     alpha: bool = False  # whether power laws are fitted to the spectra of weights
     checks: tuple[CheckPlan, ...] = ()
     baseline: BaselineRef | None = None
+    history: Path | None = None  # the folder of earlier builds, absolute
     variables: tuple[str, ...] = ()  # environment variables that the manifest names; never their values
     overrides: tuple[str, ...] = ()  # PATH=VALUE as given with --set
     bases: tuple[tuple[str, str], ...] = ()  # name and text of each manifest below, the nearest first

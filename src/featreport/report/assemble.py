@@ -7,12 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from featreport.judge import Finding, Target, judge
+from featreport.judge.findings import Level
 from featreport.judge.verdict import RunVerdict
-from featreport.report import audits, charts, checks, data, drawings, filters, overview, rows, tensors
+from featreport.report import (
+    audits,
+    changes,
+    charts,
+    checks,
+    data,
+    drawings,
+    filters,
+    overview,
+    rows,
+    tensors,
+    trends,
+)
 from featreport.report.anchors import Anchors
 from featreport.report.detail import script_safe
 from featreport.report.order import order
-from featreport.report.page import Failure, FindingLine, Page, RunPage
+from featreport.report.page import Fact, Failure, FindingLine, OverviewRow, Page, RunPage
 from featreport.report.shelf import Shelf
 from featreport.results import codec
 from featreport.results.schema import Results, Run, weights_alone
@@ -23,6 +36,7 @@ _RESERVED = (
     "checks",
     "runs",
     "comparison",
+    "trends",
     "details",
     "method",
     "main",
@@ -54,15 +68,16 @@ def _page(results: Results) -> Page:
     names = [anchors.take("run", run.id) for run in results.runs]
     opened = _opened(results, verdict.runs)
     runs = tuple(
-        _run(run, name, line, anchors, shelf, places, listed, start_open=run.id in opened)
+        _run(results, run, name, line, anchors, shelf, places, listed, start_open=run.id in opened)
         for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
     )
     table = tuple(
-        overview.row(run, f"#{name}", line.level)
+        _overview(results, run, f"#{name}", line.level)
         for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
     )
     comparisons, tables = charts.comparisons(results), overview.side_by_side(results)
-    empty = {"comparison"} if not comparisons and not tables else set()
+    past = trends.view(results)
+    empty = {"comparison"} if not comparisons and not tables and past is None else set()
     empty |= set() if results.runs else {"details"}
     logo = results.page.logo or ""
     return Page(
@@ -85,7 +100,14 @@ def _page(results: Results) -> Page:
         absent=sum(drawings.absent(run, shelf) for run in results.runs),
         results_json="",
         checks=checks.view(results, places),
+        trends=past,
+        against=changes.against(results),
     )
+
+
+def _overview(results: Results, run: Run, href: str, level: Level) -> OverviewRow:
+    row, told = overview.row(run, href, level), changes.reference(results, run)
+    return row if told is None else changes.in_overview(row, run, told)
 
 
 def _opened(results: Results, lines: Sequence[RunVerdict]) -> set[str]:
@@ -99,6 +121,7 @@ def _opened(results: Results, lines: Sequence[RunVerdict]) -> set[str]:
 
 
 def _run(
+    results: Results,
     run: Run,
     anchor: str,
     line: RunVerdict,
@@ -126,6 +149,12 @@ def _run(
         places[Target(run.id, "tap", (tap.layer, tap.call, tap.output))] = tap_row.anchor
     for group in groups:
         places.update({Target(run.id, "weight", (row.name.text,)): row.anchor for row in group.rows})
+    told = changes.reference(results, run)
+    norms, buffers, facts = tensors.norms(run), rows.buffers(run), audits.facts(run)
+    if told is not None:
+        taps, groups = changes.in_taps(taps, run, told), changes.in_groups(groups, run, told)
+        norms, buffers = changes.in_norms(norms, told), changes.in_buffers(buffers, told)
+        facts = (*facts, Fact("Baseline", told.text))
     return RunPage(
         id=run.id,
         anchor=anchor,
@@ -134,7 +163,7 @@ def _run(
         level=line.level,
         verdict=line.sentence,
         open=start_open,
-        facts=audits.facts(run),
+        facts=facts,
         failure=_failure(run),
         findings=() if run.status == "failed" else tuple(_line(finding, places) for finding in line.findings),
         notes=tuple(run.notes),
@@ -147,8 +176,8 @@ def _run(
         kernels=filters.kernels(run.kernels, shelf),
         matrices=filters.matrices(run, shelf),
         groups=groups,
-        norms=tensors.norms(run),
-        buffers=rows.buffers(run),
+        norms=norms,
+        buffers=buffers,
         load=load,
         images=images,
         unmeasured_anchor=unmeasured_anchor,

@@ -26,6 +26,7 @@ class Cell:
     text: str
     heat: int = 0  # shade, 0 none … 7 all
     bar: float | None = None  # length in pixels
+    change: str = ""  # against the baseline
 
 
 @dataclass(frozen=True)

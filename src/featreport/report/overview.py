@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from featreport.figures.cells import bar
 from featreport.judge.findings import Level, rectifiers, tap_name
@@ -119,6 +120,7 @@ class _Compared:
     title: str
     caption: str
     of: Callable[[Run], dict[str, tuple[float | None, int, int]]]
+    step: Callable[[list[Run]], str] | None = None  # what happens between two checkpoints, in words
 
 
 def _table(model: str, runs: list[Run], compared: _Compared) -> CompareTable:
@@ -126,7 +128,30 @@ def _table(model: str, runs: list[Run], compared: _Compared) -> CompareTable:
     names = list(dict.fromkeys(key for column in columns for key in column))
     rows = tuple((name(key), tuple(_compare(column.get(key)) for column in columns)) for key in names)
     checkpoints = tuple(name(run.checkpoint) for run in runs)
-    return CompareTable(name(model), compared.title, compared.caption, checkpoints, rows)
+    step = compared.step(runs) if compared.step else ""
+    return CompareTable(name(model), compared.title, compared.caption, checkpoints, rows, step)
+
+
+def _step(runs: list[Run]) -> str:
+    """Return between which two checkpoints, one after the other, most channels fall silent, and where."""
+    steps = []
+    for place, (one, other) in enumerate(pairwise(runs)):
+        before = {tap_name(tap): set(tap.dead) for tap in rectifiers(one)}
+        lost = {
+            tap_name(tap): len({*tap.dead} - before[tap_name(tap)])
+            for tap in rectifiers(other)
+            if tap_name(tap) in before
+        }
+        steps.append((sum(lost.values()), -place, lost))
+    count, place, lost = max(steps, key=lambda step: step[:2])
+    if not count:
+        return "No channel that fires at one checkpoint is silent at the next."
+    worst = max(lost, key=lambda layer: lost[layer])
+    earlier, later = (formats.shorten(run.checkpoint) for run in runs[-place : 2 - place])
+    where = (
+        f"all at {formats.shorten(worst)}" if lost[worst] == count else f"most at {formats.shorten(worst)}"
+    )
+    return f"Most fall silent between {earlier} and {later}: {formats.plural(count, 'channel')}, {where}."
 
 
 def _compare(found: tuple[float | None, int, int] | None) -> CompareCell:
@@ -141,6 +166,7 @@ _SILENT = _Compared(
     "silent channels",
     "Share of silent channels at each rectifier",
     lambda run: {tap_name(tap): (tap.dead_fraction, len(tap.dead), tap.channels) for tap in rectifiers(run)},
+    _step,
 )
 _NEAR = _Compared(
     "near-zero weights",

@@ -216,6 +216,7 @@ class CompareTable:
     caption: str
     checkpoints: tuple[Name, ...]
     rows: tuple[tuple[Name, tuple[CompareCell, ...]], ...]
+    step: str = ""  # between which two checkpoints most happens
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,19 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Trends:
+    """The builds before this one: charts, and a table of the newest, one row a build."""
+
+    sentence: str
+    charts: tuple[ChartFigure, ...]
+    runs: tuple[Name, ...]  # the columns
+    rows: tuple[
+        tuple[str, tuple[tuple[Cell, str], ...]], ...
+    ]  # a build's name; each cell, and what is under it
+    caption: str
+
+
+@dataclass(frozen=True)
 class Page:
     """The whole page."""
 
@@ -293,3 +307,5 @@ class Page:
     data: tuple[DataLink, ...] = ()  # the tables of all runs
     results_file: str = ""  # where the results are, if they are not embedded
     checks: ChecksView | None = None
+    trends: Trends | None = None
+    against: str = ""  # what the first table tells changes against

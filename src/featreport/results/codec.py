@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from featreport.errors import ResultsError
 from featreport.results.schema import FORMAT, VERSION, Results
 
+OF_HISTORY = '{"format":"featreport/history"'  # what the first of two lines begins with there
 SCRIPT_ID = "featreport-results"
 MOST = 200_000_000  # bytes of JSON that a page may unpack to,
 LEAST, TIMES = 16_000_000, 100  # and so many at least, or so many times what is packed: results give 5 to 20
@@ -124,7 +125,9 @@ def is_report(text: str) -> bool:
 
 
 def decode(text: str, where: str) -> Results:
-    """Read results from the text of a results file or of a report; `where` names it in messages."""
+    """Read results from the text of a results file, of a report or of a history's build; `where` names it."""
+    if text.startswith(OF_HISTORY):
+        text = text.partition("\n")[2]
     if is_report(text):
         reader = _ReportReader()
         with contextlib.suppress(AssertionError):  # what HTMLParser gives up on is no report
@@ -136,7 +139,7 @@ def decode(text: str, where: str) -> Results:
         fields = _unpacked(_parse("".join(reader.payload), where), where)
         fields["pictures"] = reader.pictures
     else:
-        fields = _parse(text, where)
+        fields = _unpacked(_parse(text, where), where)
     if "results_file" in fields:
         beside = fields["results_file"]
         raise ResultsError(

@@ -17,6 +17,8 @@ from featreport.results.extras import Extra as Extra
 from featreport.results.frozen import Frozen as Frozen
 from featreport.results.frozen import Histogram as Histogram
 from featreport.results.frozen import Number as Number
+from featreport.results.origin import BaseManifest as BaseManifest
+from featreport.results.origin import Provenance as Provenance
 from featreport.results.taps import Activation as Activation
 from featreport.results.taps import Death as Death
 from featreport.results.taps import RareChannel as RareChannel
@@ -231,6 +233,52 @@ class Run(Frozen):
     kernel_norms: list[KernelNorms] = Field(default_factory=list)  # those asked for
 
 
+class PastRun(Frozen):
+    """The headline of a run of an earlier build."""
+
+    id: str
+    status: Literal["ok", "failed"]
+    channels: int | None = None
+    dead_channels: int | None = None
+    dead_fraction: Number | None = None
+    near_zero_fraction: Number | None = None
+    zero_fraction: Number | None = None
+    nonfinite: int | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> PastRun:
+        """Return the headline of a run."""
+        told = run.summary.model_dump() if run.summary is not None else {}
+        fields = {name: told[name] for name in cls.model_fields if name in told}
+        return cls(id=run.id, status=run.status, **fields)
+
+
+class PastBuild(Frozen):
+    """An earlier build of a history: its number there, and its runs."""
+
+    number: int
+    runs: list[PastRun]
+
+
+class History(Frozen):
+    """The builds before this one, oldest first: the newest of them, and how many there are in all."""
+
+    count: int
+    builds: list[PastBuild]
+
+
+class Compared(Frozen):
+    """What the numbers of a run are compared with: a run of this build, or one of earlier results."""
+
+    run: str  # whose numbers
+    baseline: str  # what is said of it
+    itself: bool = False  # the run is the baseline
+    within: str | None = None  # id of the baseline, where it is a run of this build
+    before: Run | None = None  # its numbers, where it is not
+    reason: str | None = None  # why what images went through cannot be compared
+    weights_reason: str | None = None  # why weights cannot
+
+
 class Thresholds(Frozen):
     """The manifest's thresholds, as used."""
 
@@ -245,29 +293,6 @@ class Definition(Frozen):
     metric: str
     label: str
     sentence: str
-
-
-class BaseManifest(Frozen):
-    """A manifest that the build's own extends; `name` is as written there, never absolute."""
-
-    name: str
-    sha256: str
-    text: str
-
-
-class Provenance(Frozen):
-    """What made the numbers: versions, device, the manifest's own text."""
-
-    versions: dict[str, str]  # featreport, python, torch, torchvision, numpy, pillow; what reads tensors
-    device: str
-    precision: str
-    manifest_name: str
-    manifest_sha256: str
-    manifest_text: str
-    code_run: list[str] = Field(default_factory=list)  # `python:` sources and transforms that were executed
-    variables: list[str] = Field(default_factory=list)  # environment variables it names, without their values
-    overrides: list[str] = Field(default_factory=list)  # PATH=VALUE of each --set, as given
-    bases: list[BaseManifest] = Field(default_factory=list)  # what it extends, the nearest first
 
 
 def weights_alone(run: Run) -> bool:
@@ -301,5 +326,7 @@ class Results(Frozen):
     runs: list[Run]
     comparisons: list[Any] = Field(default_factory=list)
     checks: list[CheckOutcome] = Field(default_factory=list)
+    compared: list[Compared] = Field(default_factory=list)  # one for each run, where there is a baseline
+    history: History | None = None  # None: the manifest keeps none
     extras: list[Extra] = Field(default_factory=list)  # sections of plug-ins
     pictures: dict[str, str] = Field(default_factory=dict)

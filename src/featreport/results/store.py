@@ -24,7 +24,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent) as probe:
             probe.write(b"featreport")
     except OSError as error:
-        raise OutputError(_said(path, error)) from error
+        raise OutputError(refused(path, error)) from error
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -45,7 +45,7 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(_said(path, error)) from error
+        raise OutputError(refused(path, error)) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -58,7 +58,7 @@ def _umask() -> int:
     return mask
 
 
-def _said(path: Path, error: OSError) -> str:
+def refused(path: Path, error: OSError) -> str:
     """Name the path, the reason and the free space."""
     folder = path.parent
     while not folder.exists() and folder != folder.parent:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from featreport.judge.compare.comparable import obstacles
 from featreport.plan.types import BaselineRef, CheckPlan
 from featreport.results.schema import Results, Run
 
@@ -13,85 +14,79 @@ WEIGHTS_ALONE = {"weights", "buffers", "norms", "load"}  # groups of numbers tha
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a run is compared with; without `run`, `reason` says why there is nothing. `itself`: it is the baseline."""
+    """What a run is compared with; without `run`, `reason` says why there is nothing.
+
+    `itself`: it is the baseline. `first`: it is the first build of a history, which warns and fails nothing.
+    """
 
     text: str
     run: Run | None = None
     reason: str = ""
     itself: bool = False
+    first: bool = False
+    source: Results | None = None  # where `run` stands
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The build of a history that a run is compared with."""
+
+    text: str
+    results: Results
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Where baselines are found: in these results, or in earlier ones."""
+    """Where baselines are found: in these results, in earlier ones, or in a history."""
 
     ref: BaselineRef | None
     results: Results
     earlier: Results | None = None
+    chosen: Mapping[str, Earlier] = field(default_factory=dict)  # of the history, by run
 
     def of(self, run: Run, check: CheckPlan) -> Baseline | None:
         """Return what `run` is compared with in this check; None where the manifest names no baseline."""
+        found = self.find(run)
+        if found is None or found.run is None:
+            return found
+        reason = self.reason(run, found, weights_only=check.metric.partition(".")[0] in WEIGHTS_ALONE)
+        return replace(found, run=None, source=None, reason=reason) if reason else found
+
+    def find(self, run: Run) -> Baseline | None:
+        """Return the baseline of `run`, whether or not the two can be compared."""
         if self.ref is None:
             return None
-        source = self.results if self.ref.run is not None else self.earlier
+        found = self._of_history(run, self.ref.history) if self.ref.history else self._of(run, self.ref)
+        if found.run is not None and found.run.status == "failed":
+            return Baseline(found.text, reason=f"the baseline {found.text} failed")
+        return found
+
+    def reason(self, run: Run, found: Baseline, *, weights_only: bool) -> str:
+        """Return why the numbers of `run` and of its baseline cannot be compared; empty: they can."""
+        if found.run is None or found.source is None:
+            return found.reason
+        different = obstacles((found.source, found.run), (self.results, run), weights_only=weights_only)
+        return "; ".join(f"{one.what}: {one.after}, baseline {one.before}" for one in different)
+
+    def _of(self, run: Run, ref: BaselineRef) -> Baseline:
+        source = self.results if ref.run is not None else self.earlier
         if source is None:
-            return Baseline(self.ref.text, reason=f"the baseline {self.ref.text} was not read")
-        if self.ref.run is not None:
-            found = next((one for one in source.runs if one.id == self.ref.run), None)
-            text = self.ref.text
-            missing = f"the baseline {text} is not among the runs of this build"
-            if self.ref.run == run.id:
-                return Baseline(text, itself=True)
+            return Baseline(ref.text, reason=f"the baseline {ref.text} was not read")
+        if ref.run == run.id:
+            return Baseline(ref.text, itself=True)
+        if ref.run is not None:
+            found = next((one for one in source.runs if one.id == ref.run), None)
+            text, missing = ref.text, f"the baseline {ref.text} is not among the runs of this build"
         else:
             same = [one for one in source.runs if one.id == run.id]
             found = same[0] if same else source.runs[0] if len(source.runs) == 1 else None
-            text = self.ref.text if found is None else f"{found.id} of {self.ref.text}"
-            missing = f"{self.ref.text} has no run {run.id}"
-        if found is None:
-            return Baseline(text, reason=missing)
-        if found.status == "failed":
-            return Baseline(text, reason=f"the baseline {text} failed")
-        different = list(differences(check, run, self.results, found, source))
-        if different:
-            return Baseline(text, reason="; ".join(different))
-        return Baseline(text, found)
+            text = ref.text if found is None else f"{found.id} of {ref.text}"
+            missing = f"{ref.text} has no run {run.id}"
+        return Baseline(text, reason=missing) if found is None else Baseline(text, found, source=source)
 
-
-def differences(check: CheckPlan, run: Run, here: Results, other: Run, there: Results) -> Iterator[str]:
-    """Yield what keeps the check's numbers of two runs from being compared, in words; `other` is the baseline."""
-    if check.metric.partition(".")[0] not in WEIGHTS_ALONE:
-        yield from _images(run, other)
-        if run.transform != other.transform:
-            yield f"transform: {run.transform}, baseline {other.transform}"
-    if run.precision != other.precision:
-        yield f"precision: {run.precision}, baseline {other.precision}"
-    mine, its = (
-        _class(one.device or results.provenance.device) for one, results in ((run, here), (other, there))
-    )
-    if mine != its:
-        yield f"device: {mine}, baseline {its}"
-    for name in type(here.thresholds).model_fields:
-        now, before = getattr(here.thresholds, name), getattr(there.thresholds, name)
-        if now != before:
-            yield f"threshold {name}: {now:g}, baseline {before:g}"
-
-
-def _images(run: Run, other: Run) -> Iterator[str]:
-    now, before = (
-        [file.sha256 for file in one.images.files] or [f"image {i}" for i in range(one.images.count)]
-        for one in (run, other)
-    )
-    if len(now) != len(before):
-        yield f"images: {len(now)}, baseline {len(before)}"
-    elif now != before:
-        changed = [i for i, (mine, its) in enumerate(zip(now, before, strict=True)) if mine != its]
-        if sorted(now) == sorted(before):
-            yield "images: the same in another order"
-        else:
-            name = run.images.files[changed[0]].name if run.images.files else "the first"
-            yield f"images: {len(changed)} of {len(now)} differ, the first is {name}"
-
-
-def _class(device: str) -> str:
-    """Return a device's kind: cuda of "cuda (NAME)" and of "cuda:1"."""
-    return device.partition(" ")[0].partition(":")[0]
+    def _of_history(self, run: Run, which: str) -> Baseline:
+        earlier = self.chosen.get(run.id)
+        if earlier is None:
+            return Baseline(which, reason=f"the history has no earlier build of {run.id}", first=True)
+        found = next(one for one in earlier.results.runs if one.id == run.id)
+        return Baseline(earlier.text, found, source=earlier.results)

@@ -11,7 +11,7 @@ from typing import Any
 from featreport.judge.checks.baseline import Baseline, Baselines
 from featreport.judge.checks.limits import breach, compares, exact, stands_alone
 from featreport.judge.checks.reading import Reading, names, readings, total
-from featreport.plan.types import BaselineRef, CheckPlan
+from featreport.plan.types import CheckPlan
 from featreport.results.schema import CheckItem, CheckOutcome, Results, Run
 
 LIMITS = ("min", "max", "equals", "below", "max_increase", "max_relative_increase")
@@ -22,18 +22,16 @@ _ITSELF = "this run is the baseline"
 def outcomes(
     checks: Sequence[CheckPlan],
     results: Results,
-    baseline: BaselineRef | None = None,
-    earlier: Results | None = None,
+    where: Baselines | None = None,
 ) -> list[CheckOutcome]:
     """Return what every check says of every run it is meant for, in the manifest's order.
 
     Args:
         checks: the plan's.
         results: what was measured.
-        baseline: what the manifest compares with.
-        earlier: the results that `baseline` names, where it names a file.
+        where: what the runs are compared with.
     """
-    where = Baselines(baseline, results, earlier)
+    where = where or Baselines(None, results)
     return [outcome for check in checks for outcome in _of_check(check, results, where)]
 
 
@@ -109,6 +107,8 @@ class _Judge:
             return _outcome(check, run.id, verdict="passed", severity="ok", **more)
         if blocked:
             more["examined"] = 0
+            if self.baseline is not None and self.baseline.first:
+                return _outcome(check, run.id, verdict="skipped", severity="warn", reason=blocked, **more)
             return _skipped(check, run.id, blocked, counts=blocked != _ITSELF, **more)
         if any(item.verdict == "missing" for item in items):
             return _outcome(check, run.id, verdict="warned", severity="warn", **more)

@@ -11,12 +11,13 @@ from featreport.results.schema import ImageFile, Results, Run, weights_alone
 Two = tuple[Results, Run]
 
 
-def obstacles(before: Two, after: Two) -> list[Difference]:
+def obstacles(before: Two, after: Two, *, weights_only: bool = False) -> list[Difference]:
     """Return what forbids a comparison: other images, transform, precision, kind of device, or thresholds.
 
-    Where either side has no network, only weights are compared, and of all these only the near-zero threshold counts.
+    Where only weights are compared (`weights_only`, or either side has no network), the near-zero threshold alone
+    counts of all these.
     """
-    alone = weights_alone(before[1]) or weights_alone(after[1])
+    alone = weights_only or weights_alone(before[1]) or weights_alone(after[1])
     found = [] if alone else [*_images(before[1], after[1]), *_conditions(before, after)]
     thresholds = ("near_zero",) if alone else ("dead", "near_zero", "constant")
     for name in thresholds:

@@ -1,0 +1,104 @@
+"""What the page says of the builds before this one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from featreport.figures import canvas, trend
+from featreport.report import formats
+from featreport.report.cells import Cell
+from featreport.report.page import ChartFigure, Trends
+from featreport.report.rows import name
+from featreport.results.schema import PastBuild, PastRun, Results
+
+ROWS = 12  # builds in the table; the charts and their CSV have all
+COLUMNS = 8  # runs in it
+MEASURES = (
+    ("dead_fraction", "Silent channels over builds", "silent channels at rectifiers"),
+    ("near_zero_fraction", "Near-zero weights over builds", "near-zero values in conv and linear weights"),
+)
+
+
+def view(results: Results) -> Trends | None:
+    """Return the trends, or None where no earlier build has a run of this one."""
+    history = results.history
+    if history is None:
+        return None
+    now = PastBuild(number=0, runs=[PastRun.of(run) for run in results.runs])
+    builds = [*history.builds, now]
+    known = {run.id for build in history.builds for run in build.runs}
+    ids = [run.id for run in results.runs if run.id in known]
+    if not ids:
+        return None
+    names = [*(f"build {build.number}" for build in history.builds), "this build"]
+    figures = [_figure(builds, names, ids, *measure) for measure in MEASURES]
+    earlier = formats.plural(history.count, "earlier build")
+    shown = "" if history.count == len(history.builds) else f", the newest {len(history.builds)} of them here"
+    sentence = (
+        f"{earlier} in the history{shown}. One that measured the same as the one before is not counted again."
+    )
+    columns = ids[:COLUMNS]
+    rows = tuple(
+        (label, tuple(_cell(build, run) for run in columns))
+        for label, build in list(zip(names, builds, strict=True))[: -ROWS - 1 : -1]
+    )
+    rest = f" {formats.plural(len(ids) - COLUMNS, 'more run')} in the CSV." if len(ids) > COLUMNS else ""
+    return Trends(
+        sentence=sentence,
+        charts=tuple(figure for figure in figures if figure is not None),
+        runs=tuple(name(run) for run in columns),
+        rows=rows,
+        caption=f"Share of silent channels, and of near-zero weights under it; newest first.{rest}",
+    )
+
+
+def _figure(
+    builds: Sequence[PastBuild], names: Sequence[str], ids: Sequence[str], metric: str, title: str, what: str
+) -> ChartFigure | None:
+    tracks = [trend.Track(run, tuple(_share(build, run, metric) for build in builds)) for run in ids]
+    tracks = [track for track in tracks if any(share is not None for share in track.shares)]
+    if not tracks:
+        return None
+    worst = sorted(tracks, key=lambda track: (-_moved(track), -track.latest))[: len(canvas.HUES)]
+    hues = {track.name: hue for track, hue in zip(worst, canvas.HUES, strict=False)}
+    chart = trend.trend(tracks, names, f"trend of {metric}", hues)
+    first = worst[0]
+    text = f"Share of {what}. {_words(first, names)}"
+    return ChartFigure(chart, title, text, f"Line chart. {text}", f"{metric.replace('_', '-')}-by-build.csv")
+
+
+def _words(track: trend.Track, names: Sequence[str]) -> str:
+    known = [(place, share) for place, share in enumerate(track.shares) if share is not None]
+    (start, before), (end, after) = known[0], known[-1]
+    run = formats.shorten(track.name)
+    if start == end:
+        return f"{run} has it in {names[end]} alone: {formats.percent(after)}."
+    if before == after:
+        return f"In {run} it is {formats.percent(after)} in {names[end]}, as in {names[start]}."
+    return (
+        f"In {run}, which changed most, it went from {formats.percent(before)} in {names[start]} to "
+        f"{formats.percent(after)} in {names[end]}."
+    )
+
+
+def _moved(track: trend.Track) -> float:
+    known = [share for share in track.shares if share is not None]
+    return abs(known[-1] - known[0]) if known else 0.0
+
+
+def _share(build: PastBuild, run: str, metric: str) -> float | None:
+    found = next((one for one in build.runs if one.id == run), None)
+    return None if found is None else getattr(found, metric)
+
+
+def _cell(build: PastBuild, run: str) -> tuple[Cell, str]:
+    """Return the share of silent channels with its parts, and the near-zero share."""
+    found = next((one for one in build.runs if one.id == run), None)
+    if found is None:
+        return Cell("dead_fraction", "", formats.NONE), ""
+    if found.status == "failed":
+        return Cell("dead_fraction", "", "failed"), ""
+    dead, near = found.dead_fraction, found.near_zero_fraction
+    parts = "" if dead is None else f" ({formats.part(found.dead_channels or 0, found.channels or 0)})"
+    cell = Cell("dead_fraction", formats.exact(dead), f"{formats.percent(dead)}{parts}", formats.heat(dead))
+    return cell, "" if near is None else formats.percent(near)
