@@ -155,11 +155,13 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
         for outcome in execute(plan, listener, store, () if fresh else known, _warm):
             if store is not None and outcome.run.status == "ok" and not outcome.kept:
                 store.write(
-                    known[len(done)], Entry(run=outcome.run, pictures=outcome.pictures, made=outcome.made)
+                    known[len(done)],
+                    Entry(run=outcome.run, pictures=outcome.pictures, made=outcome.made, grams=outcome.grams),
                 )
             done.append(outcome)
             pictures |= outcome.pictures
         results = gather(plan, [outcome.run for outcome in done], pictures, done[0].made, logo)
+        results = _with_similarities(plan, results, done)
         kept = None if plan.history is None else History(plan.history, listener.mention)
         results = _with_plugins(plan, gate.judged(plan, results, before, kept))
         write(results, plan.output, plan.look.templates)
@@ -212,6 +214,21 @@ def _warm() -> None:
     from featreport.report import warm
 
     warm()
+
+
+def _with_similarities(plan: Plan, results: Results, done: Sequence[Outcome]) -> Results:
+    """Add how alike each run and the baseline, or the first run, see the same images."""
+    sound = [outcome for outcome in done if outcome.run.status == "ok" and outcome.grams is not None]
+    if not plan.cka or not sound:
+        return results
+    from featreport.judge.similarity import similarity
+
+    named = plan.baseline.run if plan.baseline is not None else None
+    first = next((outcome for outcome in sound if outcome.run.id == named), sound[0])
+    pairs = [
+        similarity(first.run, other.run, (first.grams, other.grams)) for other in sound if other is not first
+    ]
+    return results.model_copy(update={"similarities": pairs})
 
 
 def _with_plugins(plan: Plan, results: Results) -> Results:

@@ -14,8 +14,12 @@ from featreport.collect.layout import TOKENS, Layout, Layouts, as_rows
 from featreport.collect.maps import Channelwise, Shown, ShownMaps
 from featreport.collect.passed import Key
 from featreport.collect.taps import Tap
+from featreport.results.grams import Grams
 from featreport.results.schema import Activation, Histogram
 from featreport.statistics import Account, Ledger, Settings, Statistic, all_statistics, to_host
+from featreport.statistics.similarity import FEWEST, gram
+
+GRAM_IMAGES = 512  # the first so many of a run have Gram matrices: they grow with images times batch size
 
 
 @dataclass
@@ -33,6 +37,7 @@ class _Stream:
     account: Account
     maps: ShownMaps
     images: int = 0
+    grams: list[Tensor] = field(default_factory=list)  # one for each batch that is kept
     varies: bool = False
     sizes: set[int] = field(default_factory=set)  # numbers of images in the batches seen
 
@@ -80,6 +85,7 @@ class ActivationCollector:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    grams: bool = False  # whether Gram matrices of the first images are kept
     skipped: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, bool] = field(default_factory=dict)  # layers not wanted, and whether they rectify
 
@@ -92,6 +98,8 @@ class ActivationCollector:
         self._dropped: set[Key] = set()
         self._layouts = Layouts()
         self._images: tuple[int, int] = (0, 0)
+        self._gram = False  # whether this batch has them
+        self._blocks: list[tuple[int, int]] = []  # batches with Gram matrices: first image, number of images
 
     def wants(self, layer: str) -> bool:
         """Whether the manifest's `layers` ask for this layer."""
@@ -101,6 +109,9 @@ class ActivationCollector:
     def begin_batch(self, first: int, count: int) -> None:
         """The next taps come from images `first … first + count − 1` of the run."""
         self._images = (first, count)
+        self._gram = self.grams and count >= FEWEST and first + count <= GRAM_IMAGES
+        if self._gram:
+            self._blocks.append(self._images)
         self._layouts.begin()
 
     def observe(self, tap: Tap, module: nn.Module | None, output: Tensor) -> None:
@@ -182,6 +193,8 @@ class ActivationCollector:
         stream.images += count
         stream.sizes.add(count)
         if stream.layout.batch is not None:
+            if self._gram and rows.shape[0] == count:
+                stream.grams.append(gram(rows))
             stream.varies |= _without_batch(output.shape, stream.layout) != stream.shape
             stream.maps.take(output, stream.layout, first)
 
@@ -223,6 +236,23 @@ class ActivationCollector:
     def value_count(self) -> int:
         """How many taps have numbers."""
         return len(self._taps)
+
+    def kept_grams(self) -> Grams | None:
+        """Return the Gram matrices of every layer that has one for each batch; None where none were asked for."""
+        if not self.grams:
+            return None
+        layers, tensors = [], []
+        for key, tap in self._taps.items():
+            if key in self._copies:
+                continue
+            stream = _decided(self._streams[key])
+            if stream.layout.batch is None or len(stream.grams) != len(self._blocks):
+                continue
+            call = f" (call {tap.call})" if tap.call else ""
+            layers.append(f"{tap.layer}{f' {tap.output}' if tap.output else ''}{call}")
+            tensors += stream.grams
+        host = iter(to_host(tensors))
+        return Grams.of(layers, self._blocks, [[next(host) for _ in self._blocks] for _ in layers])
 
     def value(self) -> tuple[list[Activation], list[Shown]]:
         """Return every tap's results in the order the network ran, and what can be shown of them."""

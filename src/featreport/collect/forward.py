@@ -89,6 +89,7 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
         include=run.include,
         exclude=run.exclude,
         device=job.device,
+        grams=plan.cka,
     )
     taps = Taps(model, guarded(collector), include=run.include)
     batches = batches_of(

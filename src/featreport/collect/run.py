@@ -36,6 +36,7 @@ from featreport.errors import (
     StatisticsError,
 )
 from featreport.plan.types import Plan, RunPlan
+from featreport.results.grams import Grams
 from featreport.results.schema import Images, Load, Run, RunFailure, Unmeasured
 
 PROGRAMS = ("TorchScript", "torch.export")
@@ -48,6 +49,7 @@ class Outcome:
 
     run: Run
     pictures: dict[str, str]
+    grams: Grams | None = None
 
 
 @dataclass
@@ -178,6 +180,7 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     done = all_images(job, model, notes)
     job.deadline.check("forward")
     taps, shown = done.collector.value()
+    grams = done.collector.kept_grams()
     activations = explain_deaths(model, taps, done.taps.producers, job.plan.dead, done.taps.borrowed)
     job.deadline.check("statistics")
     images = done.images
@@ -214,4 +217,4 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
             "kernel_norms": gallery.norms,
         }
     )
-    return Outcome(run, done.pictures | gallery.pictures | more)
+    return Outcome(run, done.pictures | gallery.pictures | more, grams)

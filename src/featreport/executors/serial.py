@@ -9,6 +9,7 @@ from typing import Protocol
 from featreport.plan.fingerprint import Hasher, key_of
 from featreport.plan.types import Plan, RunPlan
 from featreport.results.entries import Made, Store
+from featreport.results.grams import Grams
 from featreport.results.schema import Run
 
 PICTURES = (600_000, 1_500_000)  # bytes of a run at least and at most: the page shows of them what fits
@@ -59,6 +60,7 @@ class Outcome:
     run: Run
     pictures: dict[str, str]
     made: Made
+    grams: Grams | None = None
     kept: bool = False  # as an earlier build left it
 
 
@@ -90,7 +92,7 @@ def execute(
     for number, (run, entry) in enumerate(zip(plan.runs, kept, strict=True), start=1):
         if entry is not None:
             progress.run_kept(entry.run, number, len(plan.runs))
-            yield Outcome(entry.run, entry.pictures, entry.made, kept=True)
+            yield Outcome(entry.run, entry.pictures, entry.made, entry.grams, kept=True)
         elif bench is not None:
             progress.run_started(run.id, number, len(plan.runs))
             outcome = bench.measure(run, progress)
@@ -121,7 +123,7 @@ class _Bench:
 
         plan, listen = self._plan, progress.images_done
         found = execute_run(plan, run, self._device, _budget(plan), listen, self._session)
-        return Outcome(found.run, found.pictures, self._made)
+        return Outcome(found.run, found.pictures, self._made, found.grams)
 
 
 def _budget(plan: Plan) -> int:

@@ -65,7 +65,7 @@ def json_schema() -> dict[str, Any]:
     needed = schema.pop("required")
     schema["anyOf"] = [{"required": needed}, {"required": ["extends"]}]
     for mergeable in ("ImagesEntry", "Compare"):  # what they lack may stand in the manifest that is extended
-        del schema["$defs"][mergeable]["required"]
+        schema["$defs"][mergeable].pop("required", None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "featreport manifest, version 1",

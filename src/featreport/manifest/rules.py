@@ -32,7 +32,11 @@ def broken(tree: dict[str, Any]) -> Iterator[Breach]:
             yield from _model(model, ("models", index))
     for index, check in enumerate(_items(tree.get("checks"))):
         if isinstance(check, dict):
-            yield from _check(check, ("checks", index), compared=bool(tree.get("compare")))
+            yield from _check(check, ("checks", index), compared=_has_baseline(tree.get("compare")))
+
+
+def _has_baseline(compare: Any) -> bool:
+    return isinstance(compare, dict) and bool(compare.get("baseline"))
 
 
 def _items(value: Any) -> list[Any]:

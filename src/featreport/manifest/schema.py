@@ -188,15 +188,21 @@ class Statistics(Section):
 class Compare(Section):
     """What the runs are compared with."""
 
-    baseline: v.Text = Field(
+    baseline: v.Text | None = Field(
+        None,
         description="A run id of this manifest, the path of earlier results (.json) or of a report (.html), or with "
-        "a history: latest or best, for each run the newest or the best earlier build of it."
+        "a history: latest or best, for each run the newest or the best earlier build of it.",
     )
     metric: (
         Literal["dead_fraction", "dead_channels", "near_zero_fraction", "zero_fraction", "nonfinite"] | None
     ) = Field(None, description="What the best build is the best in.")
     better: Literal["lower", "higher"] = Field(
         "lower", description="Which of two values of it is the better one."
+    )
+    cka: v.YesNo = Field(
+        False,
+        description="Also how alike the layers of two runs see the same images (debiased linear CKA): of each run and "
+        "the baseline, or the first run.",
     )
 
 

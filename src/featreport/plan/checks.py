@@ -91,7 +91,7 @@ def baseline_of(
     manifest: Manifest, runs: Sequence[RunPlan], complain: Complain, *, sound: bool
 ) -> BaselineRef | None:
     """Return the baseline; a run's id goes before a file of that name. Arguments as for `checks_of`."""
-    if manifest.compare is None:
+    if manifest.compare is None or manifest.compare.baseline is None:
         return None
     text, where = manifest.compare.baseline, "compare.baseline"
     mark = manifest.problem(where, "")

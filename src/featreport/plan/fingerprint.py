@@ -66,6 +66,7 @@ def key_of(plan: Plan, run: RunPlan, budget: int, hasher: Hasher) -> str:
         "transform code": hasher.of_code(run.transform.python_file, run.transform.python_module),
         "settings": [plan.dead, plan.near_zero, plan.constant, plan.alpha, plan.precision, plan.batch_size],
         "shown": [plan.shown_channels, plan.shown_images, dataclasses.asdict(plan.showing), budget],
+        "grams": plan.cka,
         "made by": made_by(timm=run.source.kind == "timm"),
         "device": [plan.device, accelerator()],
     }

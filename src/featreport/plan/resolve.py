@@ -66,6 +66,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         alpha=manifest.statistics.alpha,
         checks=checks,
         baseline=baseline,
+        cka=manifest.compare is not None and manifest.compare.cka,
         history=None
         if manifest.history is None
         else files.absolute(manifest.history, manifest.folder_of("history")),

@@ -165,6 +165,7 @@ class Plan:
     checks: tuple[CheckPlan, ...] = ()
     baseline: BaselineRef | None = None
     history: Path | None = None  # the folder of earlier builds, absolute
+    cka: bool = False  # whether the layers of runs are compared by what they make of the images
     variables: tuple[str, ...] = ()  # environment variables that the manifest names; never their values
     overrides: tuple[str, ...] = ()  # PATH=VALUE as given with --set
     bases: tuple[tuple[str, str], ...] = ()  # name and text of each manifest below, the nearest first

@@ -17,6 +17,7 @@ from featreport.report import (
     data,
     drawings,
     filters,
+    likeness,
     overview,
     rows,
     tensors,
@@ -77,7 +78,11 @@ def _page(results: Results) -> Page:
     )
     comparisons, tables = charts.comparisons(results), overview.side_by_side(results)
     past = trends.view(results)
-    empty = {"comparison"} if not comparisons and not tables and past is None else set()
+    empty = (
+        {"comparison"}
+        if not comparisons and not tables and past is None and not results.similarities
+        else set()
+    )
     empty |= set() if results.runs else {"details"}
     logo = results.page.logo or ""
     return Page(
@@ -100,6 +105,7 @@ def _page(results: Results) -> Page:
         absent=sum(drawings.absent(run, shelf) for run in results.runs),
         results_json="",
         checks=checks.view(results, places),
+        likeness=likeness.view(results),
         trends=past,
         against=changes.against(results),
     )

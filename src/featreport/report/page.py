@@ -270,6 +270,26 @@ class Method:
 
 
 @dataclass(frozen=True)
+class LikeRow:
+    """A layer of one run: how like the layer of the same name it is in another, and which it is most like."""
+
+    layer: Name
+    own: str
+    nearest: Name
+    value: str
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two runs see the same images, layer by layer; without a figure `reason` says why not."""
+
+    title: str
+    reason: str
+    figure: ChartFigure | None
+    rows: tuple[LikeRow, ...]
+
+
+@dataclass(frozen=True)
 class Trends:
     """The builds before this one: charts, and a table of the newest, one row a build."""
 
@@ -307,5 +327,6 @@ class Page:
     data: tuple[DataLink, ...] = ()  # the tables of all runs
     results_file: str = ""  # where the results are, if they are not embedded
     checks: ChecksView | None = None
+    likeness: tuple[Likeness, ...] = ()
     trends: Trends | None = None
     against: str = ""  # what the first table tells changes against

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from featreport.errors import OutputError
 from featreport.results.frozen import Frozen
+from featreport.results.grams import Grams
 from featreport.results.schema import Definition, Run
 from featreport.results.store import write_atomically
 
@@ -37,6 +38,7 @@ class Entry(Frozen):
     run: Run
     pictures: dict[str, str]
     made: Made
+    grams: Grams | None = None  # where similarities are asked for
 
 
 @dataclass(frozen=True)

@@ -278,6 +278,7 @@ def _bare(results: Results) -> Results:
             "extras": [],
             "comparisons": [],
             "compared": [],
+            "similarities": [],
             "history": None,
             "pictures": {},
         }

@@ -267,6 +267,21 @@ class History(Frozen):
     builds: list[PastBuild]
 
 
+class Similarity(Frozen):
+    """Debiased linear CKA between the layers of two runs over the same images; without `values` `reason` says why."""
+
+    run: str
+    other: str
+    images: int = 0
+    batches: int = 0  # over which it is estimated
+    layers: list[str] = Field(default_factory=list)  # of `run`: the rows
+    other_layers: list[str] = Field(default_factory=list)  # of `other`: the columns
+    values: list[list[Number | None]] = Field(
+        default_factory=list
+    )  # None: a layer that tells no images apart
+    reason: str | None = None
+
+
 class Compared(Frozen):
     """What the numbers of a run are compared with: a run of this build, or one of earlier results."""
 
@@ -326,6 +341,7 @@ class Results(Frozen):
     runs: list[Run]
     comparisons: list[Any] = Field(default_factory=list)
     checks: list[CheckOutcome] = Field(default_factory=list)
+    similarities: list[Similarity] = Field(default_factory=list)  # where the manifest asks for them
     compared: list[Compared] = Field(default_factory=list)  # one for each run, where there is a baseline
     history: History | None = None  # None: the manifest keeps none
     extras: list[Extra] = Field(default_factory=list)  # sections of plug-ins

@@ -1,0 +1,52 @@
+"""A matrix of numbers from 0 to 1 as a heat map: rows down, columns across, light is alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from featreport.figures import canvas
+from featreport.figures.depth import Chart, chart_of
+from featreport.report import formats
+
+NOTHING = "#8c959f"  # where there is no number
+
+
+def heat(
+    values: Sequence[Sequence[float | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    names: tuple[str, str],
+    salt: str,
+) -> Chart:
+    """Return the heat map of a matrix, viridis from 0 to 1.
+
+    Args:
+        values: a row for each of `rows`, a number or None for each of `columns`.
+        rows: what each row is called.
+        columns: what each column is called.
+        names: what rows and columns are of.
+        salt: what tells the chart's ids from other charts'.
+    """
+    import matplotlib as mpl
+    import numpy as np
+
+    figure, axes, settings = canvas.blank(salt, width=5.6, height=4.4)
+    axes.set_position((0.14, 0.14, 0.66, 0.8))
+    axes.grid(visible=False)
+    matrix = np.array([[np.nan if v is None else v for v in row] for row in values], float)
+    colours = mpl.colormaps["viridis"].with_extremes(bad=NOTHING)
+    picture = axes.imshow(matrix, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="none")
+    for axis, labels, name in ((axes.yaxis, rows, names[0]), (axes.xaxis, columns, names[1])):
+        last = len(labels) - 1
+        marks = sorted({0, last // 2, last})
+        axis.set_ticks(marks, [str(mark + 1) for mark in marks])
+        axis.set_label_text(f"layers of {formats.shorten(name, 40)}", fontsize=8.5)
+    bar = figure.add_axes((0.84, 0.14, 0.03, 0.8))
+    figure.colorbar(picture, cax=bar, ticks=[0, 0.5, 1])
+    bar.grid(visible=False)
+    table = [("", *columns)]
+    table += [
+        (name, *("" if v is None else f"{v:.6g}" for v in row))
+        for name, row in zip(rows, values, strict=True)
+    ]
+    return chart_of(figure, settings, table)
