@@ -221,7 +221,7 @@ BAD = [
     ),
     (HEAD + "report: {channels: 0}", ["6:20 report.channels: expected a number of at least 1, got 0"]),
     (HEAD + "report: 15MB", ["6:9 report: expected a mapping, got '15MB'"]),
-    (HEAD + "compare: {}", ["6:10 compare: missing key 'baseline'"]),
+    (HEAD + "compare: {}", ["6:10 compare: compare needs a 'baseline', or 'cka: true'"]),
     (HEAD + "compare: {baseline: 3}", ["6:21 compare.baseline: expected text, got 3 (put it in quotes)"]),
     (HEAD + "checks: {metric: x}", ["6:9 checks: expected a list, got a mapping"]),
     (

@@ -30,6 +30,9 @@ def broken(tree: dict[str, Any]) -> Iterator[Breach]:
     for index, model in enumerate(models):
         if isinstance(model, dict):
             yield from _model(model, ("models", index))
+    compare = tree.get("compare")
+    if isinstance(compare, dict) and not compare.get("baseline") and not compare.get("cka"):
+        yield Breach(("compare",), "compare needs a 'baseline', or 'cka: true'")
     for index, check in enumerate(_items(tree.get("checks"))):
         if isinstance(check, dict):
             yield from _check(check, ("checks", index), compared=_has_baseline(tree.get("compare")))
