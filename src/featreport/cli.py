@@ -306,16 +306,24 @@ def main() -> NoReturn:
     gc.set_threshold(
         100_000, 20, 100
     )  # importing torch makes a million objects that stay: do not walk them again
-    _leave(_code())
+    try:
+        code = _code()
+    except Terminated:  # while the outcome was being told
+        code = TERMINATED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    _leave(code)
 
 
 def _leave(code: int) -> NoReturn:
     """End the process without taking torch's million objects apart, which takes a second; all files are written."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.flush()
-    os._exit(code)
+    try:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+    finally:  # a signal that comes now is too late to matter
+        os._exit(code)
 
 
 def _code() -> int:
@@ -328,10 +336,10 @@ def _code() -> int:
         print(error, file=sys.stderr)
         code = error.exit_code
     except Terminated:
-        print("terminated; the report was not changed", file=sys.stderr)
+        print("terminated; what was finished is kept", file=sys.stderr)
         code = TERMINATED
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; the report was not changed", file=sys.stderr)
+        print("interrupted; what was finished is kept", file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         code = OutputError.exit_code

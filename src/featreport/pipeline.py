@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import shlex
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from featreport import gate, manifest
-from featreport.errors import ManifestError, OutputError, TooLargeError
+from featreport.errors import ManifestError, OutputError, ResultsError, TooLargeError
 from featreport.executors.serial import Outcome, Progress, Silent, execute, keys
 from featreport.plan import resolve
 from featreport.plan.fingerprint import canonical, made_by
@@ -27,7 +27,7 @@ from featreport.results.lock import held
 from featreport.results.outputs import is_as_built, note
 from featreport.results.provenance import provenance_of
 from featreport.results.schema import PageOptions, Results, Run, Thresholds
-from featreport.results.store import check_writable, write_atomically
+from featreport.results.store import check_writable, clear_parts, write_aside, write_atomically
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,12 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
     known = keys(plan) if store is not None else ()
     state = _state(plan, known)
     if store is not None and not fresh and is_as_built(store.folder, plan.output, state):
-        listener.mention("Nothing changed since the last build.")
-        return Built(codec.load(plan.results), plan.output)
+        with contextlib.suppress(
+            ResultsError
+        ):  # which are read a second time: if that fails, all is made anew
+            as_built = Built(codec.load(plan.results), plan.output)
+            listener.mention("Nothing changed since the last build.")
+            return as_built
     if plan.device not in {"auto", "cpu"}:
         from featreport.collect.device import choose_device
 
@@ -149,7 +153,10 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
     check_writable(plan.results)
     if plan.history is not None:
         check_writable(plan.history / "build.json")
-    with held(plan.output):
+    with held(plan.output) as alone:
+        if alone:
+            clear_parts(plan.output)
+            clear_parts(plan.results)
         logo, pictures = _logo(plan)
         done: list[Outcome] = []
         for outcome in execute(plan, listener, store, () if fresh else known, _warm):
@@ -169,7 +176,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
             kept.add(results)
             state = _state(plan, known)
         if store is not None and all(outcome.run.status == "ok" for outcome in done):
-            note(store.folder, plan.output, state)
+            note(store.folder, plan.output, state, listener.mention)
     return Built(results, plan.output)
 
 
@@ -270,7 +277,8 @@ def write(results: Results, report: Path, templates: Path | None = None) -> None
     """Render and write the report and, beside it, its results; each appears whole or not at all.
 
     Raises:
-        OutputError: it could not be written; the results were then saved to a temporary folder, which is named.
+        OutputError: it could not be written; the results were then saved to a temporary folder, which is named, if
+            that could be done.
     """
     from featreport.report import render as render_page
 
@@ -278,9 +286,9 @@ def write(results: Results, report: Path, templates: Path | None = None) -> None
     try:
         write_atomically(kept, text)
     except OutputError as error:
-        rescued = Path(tempfile.mkdtemp(prefix="featreport-")) / kept.name
-        write_atomically(rescued, text)
-        raise OutputError(f"{error}\nThe results were kept: featreport render {rescued}") from error
+        rescued = write_aside(kept.name, text)
+        told = "" if rescued is None else f"\nThe results were kept: featreport render {rescued}"
+        raise OutputError(f"{error}{told}") from error
     again = f"The results were kept: featreport render {shlex.quote(str(near(kept)))}"
     try:
         write_atomically(report, render_page(results, kept.name, templates))
@@ -315,6 +323,7 @@ def render(
     Raises:
         ManifestError: `max_bytes` is not a size, or `templates` no folder of templates.
         ResultsError: the source cannot be read back.
+        BusyError: a build is writing this report.
         OutputError: the report cannot be written.
     """
     from featreport.report import render as render_page
@@ -343,5 +352,6 @@ def render(
         raise OutputError(f"{whole}, or render its results JSON" if report else whole) from error
     target = Path(output) if output is not None else path.with_suffix(".html")
     check_writable(target)
-    write_atomically(target, page)
+    with held(target):  # a build that writes it is not written over
+        write_atomically(target, page)
     return target

@@ -46,7 +46,7 @@ class Hasher:
     def _code(self, folder: Path | None, file: Path | None) -> list[tuple[str, str]]:
         if folder is None:
             return []
-        found = sorted(folder.rglob("*.py"))[:MOST_FILES]
+        found = sorted(_python(folder))[:MOST_FILES]
         files = found if file is None or file in found else [*found, file]
         return [(os.path.relpath(path, folder), self.of(path)) for path in files]
 
@@ -99,6 +99,18 @@ def accelerator() -> str:
         sorted(path.name for path in Path("/dev/dri").glob("renderD*")) if Path("/dev/dri").is_dir() else []
     )
     return f"nvidia {nvidia} {visible!r} render {render}"
+
+
+def _python(folder: Path) -> Iterable[Path]:
+    """Yield the Python files below a folder; hidden folders, the store among them, hold no code to import.
+
+    A folder that vanishes meanwhile, or may not be looked into, is passed over: nothing can be imported from it.
+    """
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.endswith(".py"):
+                yield Path(place, name)
 
 
 def _checkpoint(ref: CheckpointRef, hasher: Hasher) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from featreport.errors import OutputError
 from featreport.results.frozen import Frozen
 from featreport.results.grams import Grams
 from featreport.results.schema import Definition, Run
-from featreport.results.store import write_atomically
+from featreport.results.store import PART, write_atomically
 
 FORMAT, VERSION = "featreport/run", 1
 LEFT_BEHIND = 3600.0  # seconds after which a temporary file belongs to no build any more
@@ -71,7 +71,7 @@ class Store:
         try:
             write_atomically(self._path(key), pack(key, entry))
             mark = self.folder / ".gitignore"
-            if not mark.exists():
+            if not os.path.exists(mark):  # noqa: PTH110 - Path.exists raises where it may not look
                 write_atomically(mark, "*\n")
         except OutputError as error:
             self.say(f"{error}; this run is not kept for the next build")
@@ -115,7 +115,7 @@ class Store:
 
     def _refuse(self, now: float) -> Iterator[Path]:
         yield from (self.folder / "bad").glob("*")
-        for path in self.folder.rglob(".*.part"):
+        for path in self.folder.rglob(f".*{PART}"):
             with contextlib.suppress(OSError):
                 if now - path.stat().st_mtime > LEFT_BEHIND:
                     yield path
@@ -125,10 +125,13 @@ class Store:
 
     def _set_aside(self, path: Path) -> None:
         bad = self.folder / "bad" / path.name
-        with contextlib.suppress(OSError):
+        try:
             bad.parent.mkdir(parents=True, exist_ok=True)
             path.replace(bad)
-        self.say(f"{path}: damaged, set aside as {bad}; the run is measured anew")
+        except OSError as error:
+            self.say(f"{path}: damaged, and cannot be set aside ({error.strerror}); the run is measured anew")
+        else:
+            self.say(f"{path}: damaged, set aside as {bad}; the run is measured anew")
 
 
 def pack(key: str, entry: Entry) -> str:

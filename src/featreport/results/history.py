@@ -154,7 +154,7 @@ class History:
         except FileExistsError:
             return False
         except OSError as error:
-            raise OutputError(refused(path, error)) from error
+            raise refused(path, error) from error
         else:
             return True
         finally:

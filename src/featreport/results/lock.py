@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from featreport.errors import BusyError, OutputError
+from featreport.errors import BusyError
+from featreport.results.store import refused
 
 try:
     import fcntl
@@ -19,36 +20,40 @@ except ImportError:  # pragma: no cover - not on Windows
 
 
 @contextmanager
-def held(output: Path) -> Iterator[None]:
+def held(output: Path) -> Iterator[bool]:
     """Hold the lock of an output; the kernel lets go of it when this process ends, however it ends.
+
+    Yields whether nobody else can hold it: False where the system or its files know no locks.
 
     Raises:
         BusyError: another build holds it; the message says which.
         OutputError: the folder cannot be written.
     """
     if fcntl is None:  # pragma: no cover - see above
-        yield
+        yield False
         return
     path = output.with_name(f".{output.name}.lock")
-    descriptor = _taken(path, output)
+    descriptor, alone = _taken(path, output)
     try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps({"host": platform.node(), "pid": os.getpid()}).encode())
-        yield
+        with contextlib.suppress(OSError):  # who holds it is said for people: a full disk holds it as well
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps({"host": platform.node(), "pid": os.getpid()}).encode())
+        yield alone
     finally:
         with contextlib.suppress(OSError):
             path.unlink()  # while it is held: who waits for this file finds out that it is another one
-        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
-def _taken(path: Path, output: Path) -> int:
-    """Return the descriptor of the lock's file, locked, and the very file that stands at `path` now."""
+def _taken(path: Path, output: Path) -> tuple[int, bool]:
+    """Return the descriptor of the lock's file, the very file that stands at `path` now, and whether it is locked."""
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise OutputError(f"{output}: cannot be written: {error.strerror or error}") from error
+            raise refused(output, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -58,12 +63,15 @@ def _taken(path: Path, output: Path) -> int:
                 f"{output}: another build is writing this report ({who}); wait for it, or choose another --output"
             ) from None
         except OSError:  # a file system without locks
-            return descriptor
+            return descriptor, False
         try:
             if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
+                return descriptor, True
         except FileNotFoundError:
             pass
+        except OSError as error:
+            os.close(descriptor)
+            raise refused(output, error) from error
         os.close(descriptor)  # its holder just let go of it and took it away
 
 

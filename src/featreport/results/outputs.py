@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from featreport.errors import OutputError
@@ -26,10 +26,15 @@ def is_as_built(store: Path, report: Path, state: str) -> bool:
         return False
 
 
-def note(store: Path, report: Path, state: str) -> None:
-    """Note what a finished build left; where that fails the next build makes the report anew."""
-    with contextlib.suppress(OSError, OutputError):
-        write_atomically(_path(store, report), json.dumps(_told(report, state)))
+def note(store: Path, report: Path, state: str, say: Callable[[str], None]) -> None:
+    """Note what a finished build left; where that fails it is said, and the next build makes the report anew."""
+    path = _path(store, report)
+    try:
+        write_atomically(path, json.dumps(_told(report, state)))
+    except OutputError as error:
+        say(f"{error}; the next build makes the report anew")
+    except OSError as error:
+        say(f"{path}: not noted ({error.strerror}); the next build makes the report anew")
 
 
 def _told(report: Path, state: str) -> dict[str, str]:
