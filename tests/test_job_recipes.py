@@ -106,6 +106,13 @@ def test_two_nights_are_compared_without_a_baseline(project: Path) -> None:
     assert (project / "nightly/diff.html").is_file()
 
 
+def test_with_a_history_no_baseline_is_made_by_hand(project: Path) -> None:
+    (project / "baseline.json").unlink()
+    line = "featreport build nightly.yaml --set history=nightly/history --set compare.baseline=latest"
+    assert shell(line, project).returncode == 0
+    assert shell(line, project, CHECKPOINT="runs/bad.pt").returncode == 1
+
+
 def test_the_script_of_cron_is_silent_unless_something_is_wrong(project: Path) -> None:
     script = project / "nightly.sh"
     script.write_text(recipe("nightly.sh"))

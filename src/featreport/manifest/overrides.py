@@ -14,7 +14,7 @@ from featreport.manifest.variables import Variables
 
 _PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[[0-9]{1,5}\])*")
 _STEP = re.compile(r"([A-Za-z_][\w-]*)|\[([0-9]+)\]")
-_SHOWN = 80  # characters of an option in a message
+_SHOWN = 60  # characters of an option in a message
 EXAMPLE = "such as batch_size=8 or 'models[0].checkpoints[0]=new.pt'"
 
 
