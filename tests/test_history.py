@@ -22,8 +22,9 @@ from featreport.errors import ManifestError, OutputError
 from featreport.report import render
 from featreport.results import codec
 from featreport.results import history as kept
+from featreport.results.builds import best, digests_of, latest
 from featreport.results.checks import CheckOutcome
-from featreport.results.history import History, best, digests_of, latest
+from featreport.results.history import History
 from featreport.results.schema import History as Told
 from featreport.results.schema import PastBuild, PastRun, Results
 

@@ -11,7 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "featreport"
-TYPES = {"errors", "plan.types", "results.schema"}  # the frozen values that travel between rooms
+TYPES = {
+    "errors",
+    "plan.types",
+    "results.schema",
+    "results.grams",
+}  # the frozen values that travel between rooms
 
 # room → the rooms it may import from (besides itself and the types that travel)
 MAY = {

@@ -303,9 +303,7 @@ def main() -> NoReturn:
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
-    gc.set_threshold(
-        100_000, 20, 100
-    )  # importing torch makes a million objects that stay: do not walk them again
+    gc.set_threshold(100_000, 20, 100)  # torch makes a million objects that stay: do not walk them again
     try:
         code = _code()
     except Terminated:  # while the outcome was being told
@@ -318,10 +316,9 @@ def main() -> NoReturn:
 def _leave(code: int) -> NoReturn:
     """End the process without taking torch's million objects apart, which takes a second; all files are written."""
     try:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
     finally:  # a signal that comes now is too late to matter
         os._exit(code)
 
@@ -348,9 +345,6 @@ def _code() -> int:
             error.show()
             return ManifestError.exit_code
         traceback.print_exc()
-        print(
-            f"this is a bug in featreport {__version__}; please report it with the lines above",
-            file=sys.stderr,
-        )
+        print(f"this is a bug in featreport {__version__}; please report the lines above", file=sys.stderr)
         code = FeatreportError.exit_code
     return code if isinstance(code, int) else 0

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from featreport.errors import ManifestError, ResultsError
 from featreport.plan.types import BaselineRef, Plan
 from featreport.results import codec, schema
-from featreport.results.history import History, Past, best, digests_of, latest
+from featreport.results.builds import Past, best, digests_of, latest
+from featreport.results.grams import Grams
+from featreport.results.history import History
 from featreport.results.reference import numbers_of
 from featreport.results.schema import Results, Run
 from featreport.results.store import check_writable, write_atomically
@@ -131,6 +134,21 @@ def _nothing(ref: BaselineRef, run: str, kept: History, past: tuple[Past, ...], 
         return f"none of the {files} builds in the history can be read"
     names = sorted({name for build in kept.builds[-1:] for name in build.digests})
     return f"the history has no other build of {run} (the newest has {', '.join(names) or 'no run'}){damaged}"
+
+
+def with_similarities(plan: Plan, results: Results, grams: Mapping[str, Grams]) -> Results:
+    """Return the results with how alike each run and the baseline, or the first run, see the same images."""
+    sound = [run for run in results.runs if run.status == "ok" and run.id in grams]
+    if not plan.cka or not sound:
+        return results
+    from featreport.judge.similarity import similarity
+
+    named = plan.baseline.run if plan.baseline is not None else None
+    first = next((run for run in sound if run.id == named), sound[0])
+    pairs = [
+        similarity(first, other, (grams[first.id], grams[other.id])) for other in sound if other is not first
+    ]
+    return results.model_copy(update={"similarities": pairs})
 
 
 def verdict(results: Results) -> str:

@@ -168,7 +168,8 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
             done.append(outcome)
             pictures |= outcome.pictures
         results = gather(plan, [outcome.run for outcome in done], pictures, done[0].made, logo)
-        results = _with_similarities(plan, results, done)
+        grams = {one.run.id: one.grams for one in done if one.grams is not None}
+        results = gate.with_similarities(plan, results, grams)
         kept = None if plan.history is None else History(plan.history, listener.mention)
         results = _with_plugins(plan, gate.judged(plan, results, before, kept))
         write(results, plan.output, plan.look.templates)
@@ -221,21 +222,6 @@ def _warm() -> None:
     from featreport.report import warm
 
     warm()
-
-
-def _with_similarities(plan: Plan, results: Results, done: Sequence[Outcome]) -> Results:
-    """Add how alike each run and the baseline, or the first run, see the same images."""
-    sound = [outcome for outcome in done if outcome.run.status == "ok" and outcome.grams is not None]
-    if not plan.cka or not sound:
-        return results
-    from featreport.judge.similarity import similarity
-
-    named = plan.baseline.run if plan.baseline is not None else None
-    first = next((outcome for outcome in sound if outcome.run.id == named), sound[0])
-    pairs = [
-        similarity(first.run, other.run, (first.grams, other.grams)) for other in sound if other is not first
-    ]
-    return results.model_copy(update={"similarities": pairs})
 
 
 def _with_plugins(plan: Plan, results: Results) -> Results:

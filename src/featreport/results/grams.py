@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from featreport.results.frozen import Frozen
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[np.float64]
 
 
 class Grams(Frozen):
@@ -22,6 +24,8 @@ class Grams(Frozen):
     @classmethod
     def of(cls, layers: list[str], blocks: list[tuple[int, int]], matrices: list[list[Array]]) -> Grams:
         """Return the Gram matrices `[n, n]` of each layer, one for each of `blocks`, packed."""
+        import numpy as np  # only where there is one: starting up needs none
+
         parts = [np.asarray(one)[np.triu_indices(len(one), 1)] for layer in matrices for one in layer]
         flat = np.concatenate(parts) if parts else np.empty(0)
         return cls(
@@ -32,5 +36,7 @@ class Grams(Frozen):
 
     def matrices(self) -> Array:
         """Return the values above the diagonals, `[layers, values]`."""
+        import numpy as np
+
         flat = np.frombuffer(base64.b64decode(self.data), "<f8")
         return flat.reshape(len(self.layers), -1) if self.layers else np.empty((0, 0))

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +23,8 @@ from pydantic import ValidationError
 
 from featreport.errors import OutputError, ResultsError
 from featreport.results import codec
-from featreport.results.frozen import Frozen
-from featreport.results.schema import PastBuild, PastRun, Results
+from featreport.results.builds import Head, Past, digest_of, digests_of, repeats
+from featreport.results.schema import PastRun, Results
 from featreport.results.store import refused, write_atomically
 
 FORMAT, VERSION = "featreport/history", 1
@@ -32,37 +32,8 @@ INDEX = "index.json"
 TRIES = 100  # other builds that may take the next number first
 _NAME = re.compile(r"build-(\d{6,})\.json")
 _DAMAGED = "damaged: it does not have the digest it should have"
-NUMBERS = ("activations", "weights", "buffers", "norms")  # of a run: what is measured
 Say = Callable[[str], None]
 Stamp = tuple[int, int]  # size and time of a file
-
-
-class Head(Frozen):
-    """The first line of a file: what was built, in a few numbers."""
-
-    runs: list[PastRun]
-
-
-@dataclass(frozen=True)
-class Past:
-    """One build of the history: its place in it, its file's name, and its headline numbers."""
-
-    number: int
-    name: str
-    head: Head
-
-    def run(self, name: str) -> PastRun | None:
-        """Return the headline of a run that succeeded."""
-        return next((run for run in self.head.runs if run.id == name and run.status == "ok"), None)
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """The digest of each run's numbers."""
-        return {run.id: run.digest for run in self.head.runs}
-
-    def build(self) -> PastBuild:
-        """Return it as results tell of it."""
-        return PastBuild(number=self.number, runs=self.head.runs)
 
 
 @dataclass(frozen=True)
@@ -95,7 +66,7 @@ class History:
         """
         digests = digests_of(results)
         builds = [build for build in self.builds if build.digests.keys() & digests.keys()]
-        while builds and _repeats(builds[-1], digests):
+        while builds and repeats(builds[-1], digests):
             builds.pop()
         return tuple(builds)
 
@@ -126,7 +97,7 @@ class History:
         runs = [PastRun.of(run, digest=digests[run.id], passed=run.id not in failed) for run in results.runs]
         mine = [build for build in self.builds if build.digests.keys() & digests.keys()]
         known: dict[str, bool] = {}
-        while mine and _repeats(mine[-1], digests):
+        while mine and repeats(mine[-1], digests):
             known = {run.id: run.passed for run in mine.pop().head.runs} | known
         if all(known.get(run.id) == run.passed for run in runs):
             return
@@ -192,7 +163,7 @@ class History:
         """Return the first lines that the index knows, with the stamps of their files; none where it is damaged."""
         try:
             told = json.loads((self.folder / INDEX).read_bytes())
-            if told["sha256"] != _digest(told["builds"]):
+            if told["sha256"] != digest_of(told["builds"]):
                 return {}
             return {
                 name: ((size, time), Head.model_validate(line))
@@ -203,7 +174,7 @@ class History:
 
     def _write_index(self, heads: dict[str, tuple[Stamp, Head]]) -> None:
         lines = {name: [*stamp, head.model_dump()] for name, (stamp, head) in heads.items()}
-        told = {"format": FORMAT, "version": VERSION, "sha256": _digest(lines), "builds": lines}
+        told = {"format": FORMAT, "version": VERSION, "sha256": digest_of(lines), "builds": lines}
         with contextlib.suppress(OutputError):  # then the files are read the next time, too
             write_atomically(self.folder / INDEX, json.dumps(told, separators=(",", ":")))
 
@@ -223,7 +194,7 @@ def _head_line(head: Head, body: bytes) -> bytes:
         "format": FORMAT,
         "version": VERSION,
         "head": lines,
-        "sha256": [_digest(lines), hashlib.sha256(body).hexdigest()],
+        "sha256": [digest_of(lines), hashlib.sha256(body).hexdigest()],
     }
     return f"{json.dumps(told, separators=(',', ':'))}\n".encode("ascii")
 
@@ -239,7 +210,7 @@ def _read_head(line: bytes) -> tuple[Head, str]:
         if (told["format"], told["version"]) != (FORMAT, VERSION):
             raise ValueError(f"is {told['format']} {told['version']}, not {FORMAT} {VERSION}")
         digest, body = told["sha256"]
-        if digest != _digest(told["head"]):
+        if digest != digest_of(told["head"]):
             raise ValueError(_DAMAGED)
         return Head.model_validate(told["head"]), body
     except (
@@ -270,75 +241,9 @@ def _why(error: Exception) -> str:
     return f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
 
 
-def digests_of(results: Results) -> dict[str, str]:
-    """Return by run a digest of its numbers and of the images and thresholds they are of.
-
-    Pictures, the page, notes, the kind of device and the batch do not count: they may change what is seen or the last
-    bits, but a build that only shows more is no new measurement.
-    """
-    thresholds = results.thresholds.model_dump(mode="python")
-    return {
-        run.id: _digest(
-            {
-                "status": run.status,
-                "images": [file.sha256 for file in run.images.files],
-                "numbers": {
-                    name: [item.model_dump(mode="python") for item in getattr(run, name)] for name in NUMBERS
-                },
-                "thresholds": thresholds,
-            }
-        )
-        for run in results.runs
-    }
-
-
-def _repeats(build: Past, digests: Mapping[str, str]) -> bool:
-    """Say whether a build measured the same in every run that both have."""
-    return all(digests[run] == digest for run, digest in build.digests.items() if run in digests)
-
-
 def _number(name: str) -> int:
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else -1
-
-
-def latest(builds: Sequence[Past], run: str, digest: str) -> list[Past]:
-    """Return the builds in which this run succeeded and its checks passed, newest first.
-
-    Args:
-        builds: oldest first.
-        run: id of the run.
-        digest: of its numbers now: the newest builds that have the same are this one, made again.
-    """
-    return list(reversed(_accepted(builds, run, digest)))
-
-
-def best(builds: Sequence[Past], run: str, digest: str, metric: str, *, higher: bool) -> list[Past]:
-    """Return the same builds, the best first, of equals the newest; those with non-finite numbers are none.
-
-    Args:
-        builds: oldest first.
-        run: id of the run.
-        digest: as for `latest`.
-        metric: a field of `PastRun`, e.g. "dead_fraction".
-        higher: whether a larger number is a better one.
-    """
-    sign = -1.0 if higher else 1.0
-    ranked = []
-    for build in _accepted(builds, run, digest):
-        told = build.run(run)
-        value = getattr(told, metric, None)
-        if told is not None and value is not None and (not told.nonfinite or metric == "nonfinite"):
-            ranked.append((sign * value, -build.number, build))
-    return [build for *_, build in sorted(ranked, key=lambda entry: entry[:2])]
-
-
-def _accepted(builds: Sequence[Past], run: str, digest: str) -> list[Past]:
-    """Return the builds in which a run succeeded and its checks passed, without the newest that repeat it."""
-    with_run = [build for build in builds if run in build.digests]
-    while with_run and with_run[-1].digests[run] == digest:
-        with_run.pop()
-    return [build for build in with_run if (told := build.run(run)) is not None and told.passed]
 
 
 def _bare(results: Results) -> Results:
@@ -354,8 +259,3 @@ def _bare(results: Results) -> Results:
             "pictures": {},
         }
     )
-
-
-def _digest(told: object) -> str:
-    text = json.dumps(told, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -19,6 +19,10 @@ from featreport.results.frozen import Histogram as Histogram
 from featreport.results.frozen import Number as Number
 from featreport.results.origin import BaseManifest as BaseManifest
 from featreport.results.origin import Provenance as Provenance
+from featreport.results.past import History as History
+from featreport.results.past import PastBuild as PastBuild
+from featreport.results.past import PastRun as PastRun
+from featreport.results.past import Similarity as Similarity
 from featreport.results.taps import Activation as Activation
 from featreport.results.taps import Death as Death
 from featreport.results.taps import RareChannel as RareChannel
@@ -231,58 +235,6 @@ class Run(Frozen):
     maps: list[FeatureMaps] = Field(default_factory=list)
     kernels: Kernels | None = None
     kernel_norms: list[KernelNorms] = Field(default_factory=list)  # those asked for
-
-
-class PastRun(Frozen):
-    """The headline of a run of an earlier build."""
-
-    id: str
-    status: Literal["ok", "failed"]
-    digest: str = ""  # of its numbers
-    passed: bool = True  # no check of level error failed
-    channels: int | None = None
-    dead_channels: int | None = None
-    dead_fraction: Number | None = None
-    near_zero_fraction: Number | None = None
-    zero_fraction: Number | None = None
-    nonfinite: int | None = None
-
-    @classmethod
-    def of(cls, run: Run, *, digest: str = "", passed: bool = True) -> PastRun:
-        """Return the headline of a run."""
-        told = run.summary.model_dump() if run.summary is not None else {}
-        fields = {name: told[name] for name in cls.model_fields if name in told}
-        return cls(id=run.id, status=run.status, digest=digest, passed=passed, **fields)
-
-
-class PastBuild(Frozen):
-    """An earlier build of a history: its number there, and its runs."""
-
-    number: int
-    runs: list[PastRun]
-
-
-class History(Frozen):
-    """The builds before this one, oldest first: the newest of them, and how many there are in all."""
-
-    count: int
-    builds: list[PastBuild]
-    unreadable: int = 0  # files of builds that are damaged
-
-
-class Similarity(Frozen):
-    """Debiased linear CKA between the layers of two runs over the same images; without `values` `reason` says why."""
-
-    run: str
-    other: str
-    images: int = 0
-    batches: int = 0  # over which it is estimated
-    layers: list[str] = Field(default_factory=list)  # of `run`: the rows
-    other_layers: list[str] = Field(default_factory=list)  # of `other`: the columns
-    values: list[list[Number | None]] = Field(
-        default_factory=list
-    )  # None: a layer that tells no images apart
-    reason: str | None = None
 
 
 class Compared(Frozen):
