@@ -583,3 +583,55 @@ def test_the_example_whose_learning_rate_was_too_high_fails_with_its_layer_and_c
     gone = subprocess.run(command[:5], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert gone.returncode == 2
     assert "compare.baseline" in gone.stderr
+
+
+def lost(layer):
+    """A tap of which no value is finite."""
+    return tap(layer).model_copy(update={"mean": None, "std": None, "min": None, "max": None, "nonfinite": 9})
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max": 100.0}, {"min": 0.0}, {"max_increase": 9.0}, {"max_relative_increase": 9.0}]
+)
+def test_values_that_are_not_finite_pass_no_check(limits):
+    now = run("net/now", lost("a"), tap("b"))
+    found = against(check("activations.max", **limits), now, run("net/before", tap("a"), tap("b")))
+    assert (found.verdict, found.severity) == ("failed", "error")
+    assert [(item.layer, item.observed) for item in found.items] == [("a", None)]
+    assert "a: no number, its values are not finite" in words.lines([found])[0]
+
+
+def test_a_baseline_makes_no_skipped_check_pass():
+    nothing = tap("a").model_copy(update={"effective_rank": None})
+    before = tap("a").model_copy(update={"effective_rank": 3.0})
+    alone = against(
+        check("activations.effective_rank", max=9.0), run("net/now", nothing), run("net/before", before)
+    )
+    assert (alone.verdict, alone.examined) == ("skipped", 0)
+
+
+def test_a_key_that_no_layer_has_is_an_error_with_the_nearest():
+    some = tap("a").model_copy(update={"dormant": {"0": [], "0.025": [1], "0.1": []}})
+    found = against(check("activations.dormant.0.03", max=0.0), run("net/now", some), run("net/before", some))
+    assert (found.verdict, found.severity) == ("failed", "error")
+    assert "did you mean '0.025'?" in found.reason
+
+
+def test_near_zero_weights_of_a_run_are_compared_whatever_the_images():
+    now = run("net/now", tap("a")).model_copy(update={"images": Images(count=1), "transform": "none"})
+    found = against(check("summary.near_zero_fraction", max_increase=1.0), now, run("net/before", tap("a")))
+    assert found.verdict == "passed"
+
+
+def test_the_only_run_of_a_file_is_the_baseline_of_an_only_run_alone():
+    before = samples.results([run("net/old", tap("a"))])
+    (found,) = judged(check(max_increase=0), run("net/now", tap("a")), baseline=EARLIER, before=before)
+    assert found.verdict == "passed"
+    two = judged(
+        check(max_increase=0),
+        run("net/now", tap("a")),
+        run("net/b", tap("a")),
+        baseline=EARLIER,
+        before=before,
+    )
+    assert [one.verdict for one in two] == ["skipped"]

@@ -344,7 +344,7 @@ def test_a_baseline_without_its_history_is_an_error_of_the_manifest(
 
 def test_a_history_that_cannot_be_written_is_said_before_anything_is_run(project: Path) -> None:
     (project / "history").write_text("a file")
-    with pytest.raises(OutputError, match="history"):
+    with pytest.raises(ManifestError, match=r"history.* is a file"):
         build(project, 0)
     assert not (project / "out/report.html").exists()
 
@@ -383,3 +383,52 @@ def test_older_results_without_a_history_still_read() -> None:
     fields = json.loads(codec.encode(built(1)))
     del fields["history"]
     assert codec.decode(json.dumps(fields), "old").history is None
+
+
+def test_only_the_first_build_of_all_passes_without_a_baseline(project: Path) -> None:
+    """A renamed run, and a history that cannot be read, are no first build: silence would be trusted for nothing."""
+    first, page = build(project, 1)
+    assert first.checks[0].severity == "warn"
+    assert build(project, 1)[1] == page
+    text = (project / "config.yaml").read_text()
+    (project / "config.yaml").write_text(text.replace("name: new,", "name: renamed,"))
+    (renamed,) = build(project, 3)[0].checks
+    assert (renamed.verdict, renamed.severity) == ("skipped", "error")
+    assert "no build of net/renamed (one of it has net/new)" in renamed.reason
+    (project / "config.yaml").write_text(text)
+    for path in (project / "history").glob("build-*"):
+        path.chmod(0o644)
+        path.write_bytes(b"damaged")
+    (lost,) = build(project, 3)[0].checks
+    assert (lost.verdict, lost.severity) == ("skipped", "error")
+    assert "2 files of it cannot be read" in lost.reason
+
+
+def test_a_failed_build_repeated_fails_again_and_the_next_one_too(project: Path) -> None:
+    build(project, 0)
+    for _ in range(2):
+        assert build(project, 2)[0].checks[0].verdict == "failed"
+    results, _ = build(project, 3)
+    assert (results.checks[0].verdict, results.checks[0].baseline) == (
+        "failed",
+        "build 1 of the history (latest)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [("history/index.html", "may not lie in the history"), ("history/build-000001.html", "may not lie in")],
+)
+def test_a_report_inside_the_history_is_refused(project: Path, output: str, says: str) -> None:
+    text = (project / "config.yaml").read_text()
+    (project / "config.yaml").write_text(text.replace("out/report.html", output))
+    with pytest.raises(ManifestError, match=says):
+        build(project, 0)
+
+
+def test_a_build_may_not_be_compared_with_what_it_writes(project: Path) -> None:
+    build(project, 0)
+    text = (project / "config.yaml").read_text()
+    (project / "config.yaml").write_text(text.replace("baseline: latest", "baseline: out/report.json"))
+    with pytest.raises(ManifestError, match="what this build writes"):
+        build(project, 0)

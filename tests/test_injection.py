@@ -109,6 +109,7 @@ NOT_SHOWN = {  # texts that decide something or are printed elsewhere, and are n
     "compared[].within",
     "compared[].weights_reason",  # that there is one
     "history.builds[].runs[].id",
+    "history.builds[].runs[].digest",
 }
 BATCH = 10
 ONE_LINE = {"checks[].layers", "checks[].reason", "checks[].baseline"} | {
@@ -283,8 +284,14 @@ def hostile(payloads: tuple[str, ...]) -> tuple[Results, list[Marks]]:
     ]
     past = [PastRun(id=runs[0].id, status="ok", channels=8, dead_channels=1, dead_fraction=0.125)]
     history = History(count=1, builds=[PastBuild(number=1, runs=past)])
+    alike = [
+        one.model_copy(update={"values": values})
+        for one in fields["similarities"]
+        for values in ([[0.5]], [])
+    ]
     told = {
         **fields,
+        "similarities": alike,
         "page": page,
         "checks": checks,
         "runs": runs,

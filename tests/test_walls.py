@@ -36,7 +36,7 @@ MAY = {
     "tables": {"judge"},
     "paper": {"tables", "figures", "judge", "results", "report.formats"},
     "progress": {"executors"},
-    "gate": {"judge", "results"},
+    "gate": {"judge", "results", "report.formats"},
     "differences": {"judge", "report", "results"},
     "terminal": {"judge", "report.formats"},
     "pipeline": {

@@ -72,8 +72,9 @@ def diff(
 
 
 def exit_code(comparison: Comparison) -> int:
-    """Return 0 where everything could be compared, or that was forced, whatever differs; 2 where not."""
-    return 0 if comparison.comparable or comparison.forced else ManifestError.exit_code
+    """Return 0 where the runs could be compared, or that was forced, whatever differs; 2 where not or none was."""
+    anything = not comparison.runs or any(run.status == "compared" for run in comparison.runs)
+    return 0 if anything and (comparison.comparable or comparison.forced) else ManifestError.exit_code
 
 
 def read(path: str | Path) -> Results:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from featreport.errors import ManifestError, ResultsError
 from featreport.plan.types import BaselineRef, Plan
+from featreport.report import formats
 from featreport.results import codec, schema
 from featreport.results.builds import Past, best, digests_of, latest
 from featreport.results.grams import Grams
@@ -118,11 +119,9 @@ def _chosen(ref: BaselineRef, results: Results, kept: History, past: tuple[Past,
 
 
 def _nothing(ref: BaselineRef, run: str, kept: History, past: tuple[Past, ...], readable: bool) -> str:
-    """Say why a run has no earlier build; the empty string: the history holds no build at all."""
-    files = len(kept.state())
-    if not files:
-        return ""
-    damaged = f"; {kept.unreadable} of {files} files are damaged" if kept.unreadable else ""
+    """Say why a run has no earlier build; the empty string: the history holds no build but this very one."""
+    others = [build for build in kept.builds if build in past or not build.digests.keys() & {run}]
+    damaged = f"; {formats.plural(kept.unreadable, 'file')} of it cannot be read" if kept.unreadable else ""
     if readable:
         return f"no build of {run} in the history can be read"
     with_run = [build for build in past if build.run(run) is not None]
@@ -130,10 +129,10 @@ def _nothing(ref: BaselineRef, run: str, kept: History, past: tuple[Past, ...], 
         return f"no build of {run} in the history that passed has a finite {ref.metric}{damaged}"
     if with_run:
         return f"no build of {run} in the history passed{damaged}"
-    if not kept.builds:
-        return f"none of the {files} builds in the history can be read"
-    names = sorted({name for build in kept.builds[-1:] for name in build.digests})
-    return f"the history has no other build of {run} (the newest has {', '.join(names) or 'no run'}){damaged}"
+    if not others:
+        return damaged.removeprefix("; ")
+    names = sorted({name for build in others[-1:] for name in build.digests})
+    return f"the history has no build of {run} (one of it has {', '.join(names) or 'no run'}){damaged}"
 
 
 def with_similarities(plan: Plan, results: Results, grams: Mapping[str, Grams]) -> Results:
@@ -177,10 +176,11 @@ def describe(plan: Plan) -> list[str]:
     Raises:
         ManifestError: the file to compare with holds no results.
     """
+    check_places(plan)
     before = earlier(plan)
     told = []
     if plan.history is not None:
-        told.append(f"history   {len(History(plan.history).state())} files of builds")
+        told.append(f"history   {formats.plural(len(History(plan.history).state()), 'file')} of builds")
     if plan.baseline is not None:
         what = "a run of this build" if before is None else f"{len(before.runs)} earlier runs"
         if plan.baseline.history is not None:
@@ -191,6 +191,24 @@ def describe(plan: Plan) -> list[str]:
         f"checks    {len(own)}" if own or not plan.checks else "checks    the default set, which warns"
     )
     return told
+
+
+def check_places(plan: Plan) -> None:
+    """Refuse a build that would write over what it reads.
+
+    Raises:
+        ManifestError: the report lies in the history's folder, or is the baseline.
+    """
+    if plan.history is not None and plan.history.is_file():
+        raise ManifestError(f"history: {plan.history} is a file, not a folder; nothing was run.")
+    if plan.history is not None and plan.output.parent.resolve() == plan.history.resolve():
+        raise ManifestError("output: the report may not lie in the history's folder; nothing was run.")
+    own = {plan.output.resolve(), plan.results.resolve()}
+    if plan.baseline is not None and plan.baseline.path is not None and plan.baseline.path.resolve() in own:
+        raise ManifestError(
+            f"{plan.baseline.place}: {plan.baseline.text} is what this build writes: the next would be compared with "
+            "itself. Keep builds with 'history: DIR' and 'compare: {baseline: latest}'; nothing was run."
+        )
 
 
 def check_files(plan: Plan, **files: Path | None) -> None:
@@ -205,6 +223,8 @@ def check_files(plan: Plan, **files: Path | None) -> None:
         if path is None:
             continue
         whole = path.resolve()
+        if plan.history is not None and whole.parent == plan.history.resolve():
+            raise ManifestError(f"--{option}: may not lie in the history's folder; nothing was run.")
         if whole in taken:
             raise ManifestError(f"--{option}: {str(path)!r} is {taken[whole]} as well; nothing was run.")
         taken[whole] = f"the file of --{option}"

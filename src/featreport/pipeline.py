@@ -148,6 +148,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
 
         choose_device(plan.device)  # raises where it is not on this machine: before a folder is made
     _check_templates(plan.look.templates)
+    gate.check_places(plan)
     before = gate.earlier(plan)
     check_writable(plan.output)
     check_writable(plan.results)

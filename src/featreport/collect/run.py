@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -35,7 +36,7 @@ from featreport.errors import (
     SourceError,
     StatisticsError,
 )
-from featreport.plan.types import Plan, RunPlan
+from featreport.plan.types import Plan, RunPlan, TransformSpec
 from featreport.results.grams import Grams
 from featreport.results.schema import Images, Load, Run, RunFailure, Unmeasured
 
@@ -138,9 +139,20 @@ def _blank(job: Job) -> Run:
         source=run.source.text,
         status="ok",
         images=Images(count=0),
-        transform=run.transform.text,
+        transform=_transform_words(run.transform),
         precision=job.plan.precision,
     )
+
+
+def _transform_words(spec: TransformSpec) -> str:
+    """Return a transform in words; of code of the manifest's own with a digest: other code is another transform."""
+    if spec.python_file is None:
+        return spec.text
+    try:
+        digest = hashlib.sha256(spec.python_file.read_bytes()).hexdigest()[:12]
+    except OSError:
+        return spec.text
+    return f"{spec.text} (sha256 {digest}…)"
 
 
 def _weights_alone(job: Job) -> Outcome:

@@ -155,12 +155,13 @@ def _run(
         places[Target(run.id, "tap", (tap.layer, tap.call, tap.output))] = tap_row.anchor
     for group in groups:
         places.update({Target(run.id, "weight", (row.name.text,)): row.anchor for row in group.rows})
-    told = changes.reference(results, run)
+    told, notes = changes.reference(results, run), list(run.notes)
     norms, buffers, facts = tensors.norms(run), rows.buffers(run), audits.facts(run)
     if told is not None:
         taps, groups = changes.in_taps(taps, run, told), changes.in_groups(groups, run, told)
         norms, buffers = changes.in_norms(norms, told), changes.in_buffers(buffers, told)
         facts = (*facts, Fact("Baseline", told.text))
+        notes += [changes.gone(run, told)] if changes.gone(run, told) else []
     return RunPage(
         id=run.id,
         anchor=anchor,
@@ -172,7 +173,7 @@ def _run(
         facts=facts,
         failure=_failure(run),
         findings=() if run.status == "failed" else tuple(_line(finding, places) for finding in line.findings),
-        notes=tuple(run.notes),
+        notes=tuple(notes),
         charts=charts.of_run(run, anchor),
         remark=charts.remark(run),
         taps=taps,

@@ -14,6 +14,7 @@ from featreport.results.schema import Results, Run
 POINT = 0.0005  # of a share: smaller changes are "less than a tenth of a percentage point"
 DEAD, CONSTANT = ("newly dead", "revived"), ("newly constant", "no longer constant")
 NEW = "new"
+NAMED = 12  # layers that a sentence names
 Item = TypeVar("Item")
 
 
@@ -60,6 +61,18 @@ def in_overview(row: OverviewRow, run: Run, told: Reference) -> OverviewRow:
         for cell in row.numbers
     )
     return replace(row, dead=_changed(row.dead, getattr(seen, "dead_fraction", None)), numbers=numbers)
+
+
+def gone(run: Run, told: Reference) -> str:
+    """Return a sentence of the layers and tensors that the baseline has and the run has not; empty: none."""
+    layers = [] if told.images is None else [tap.layer for tap in told.images.activations]
+    tensors = [] if told.weights is None else [tensor.name for tensor in told.weights.weights]
+    here = {tap.layer for tap in run.activations} | {tensor.name for tensor in run.weights}
+    lost = [name for name in dict.fromkeys([*layers, *tensors]) if name not in here]
+    if not lost:
+        return ""
+    rest = f" and {formats.integer(len(lost) - NAMED)} more" if len(lost) > NAMED else ""
+    return f"The baseline also has {', '.join(formats.shorten(name) for name in lost[:NAMED])}{rest}."
 
 
 def in_taps(rows: Sequence[TapRow], run: Run, told: Reference) -> tuple[TapRow, ...]:

@@ -19,7 +19,7 @@ def view(results: Results) -> tuple[Likeness, ...]:
 
 
 def _pair(found: Similarity, number: int) -> Likeness:
-    title = f"{formats.shorten(found.run)} and {formats.shorten(found.other)}"
+    title = f"{found.run} and {found.other}"
     if not found.values:
         return Likeness(title, f"Not compared: {found.reason or 'no layer has an answer'}.", None, ())
     names = found.run, found.other

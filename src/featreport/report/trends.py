@@ -34,9 +34,10 @@ def view(results: Results) -> Trends | None:
     figures = [_figure(builds, names, ids, *measure) for measure in MEASURES]
     earlier = formats.plural(history.count, "earlier build")
     shown = "" if history.count == len(history.builds) else f", the newest {len(history.builds)} of them here"
-    sentence = (
-        f"{earlier} in the history{shown}. One that measured the same as the one before is not counted again."
-    )
+    files = formats.plural(history.unreadable, "file")
+    unread = f" {files} of it cannot be read: passed over." if history.unreadable else ""
+    again = "One that measured the same as the one before is not counted again."
+    sentence = f"{earlier} in the history{shown}. {again}{unread}"
     columns = ids[:COLUMNS]
     rows = tuple(
         (label, tuple(_cell(build, run) for run in columns))
@@ -63,27 +64,27 @@ def _figure(
     hues = {track.name: hue for track, hue in zip(worst, canvas.HUES, strict=False)}
     chart = trend.trend(tracks, names, f"trend of {metric}", hues)
     first = worst[0]
-    text = f"Share of {what}. {_words(first, names)}"
+    text = f"Share of {what}. {_words(first, names, alone=len(tracks) == 1)}"
     return ChartFigure(chart, title, text, f"Line chart. {text}", f"{metric.replace('_', '-')}-by-build.csv")
 
 
-def _words(track: trend.Track, names: Sequence[str]) -> str:
+def _words(track: trend.Track, names: Sequence[str], *, alone: bool) -> str:
+    """Say how the share went: the last step, and the range before it."""
     known = [(place, share) for place, share in enumerate(track.shares) if share is not None]
-    (start, before), (end, after) = known[0], known[-1]
-    run = formats.shorten(track.name)
-    if start == end:
-        return f"{run} has it in {names[end]} alone: {formats.percent(after)}."
-    if before == after:
-        return f"In {run} it is {formats.percent(after)} in {names[end]}, as in {names[start]}."
-    return (
-        f"In {run}, which changed most, it went from {formats.percent(before)} in {names[start]} to "
-        f"{formats.percent(after)} in {names[end]}."
-    )
+    run, (end, now) = formats.shorten(track.name), known[-1]
+    if len(known) == 1:
+        return f"{run} has it in {names[end]} alone: {formats.percent(now)}."
+    (start, last), shares = known[-2], [share for _, share in known[:-1]]
+    low, high = formats.percent(min(shares)), formats.percent(max(shares))
+    between = f"it was {low}" if low == high else f"it was {low} to {high}"
+    which = "" if alone else ", which changed most"
+    step = "as" if last == now else f"after {formats.percent(last)}"
+    return f"In {run}{which}, {between} before; {formats.percent(now)} in {names[end]}, {step} in {names[start]}."
 
 
 def _moved(track: trend.Track) -> float:
     known = [share for share in track.shares if share is not None]
-    return abs(known[-1] - known[0]) if known else 0.0
+    return max(known) - min(known) if known else 0.0
 
 
 def _share(build: PastBuild, run: str, metric: str) -> float | None:

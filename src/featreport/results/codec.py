@@ -153,13 +153,18 @@ def decode(text: str, where: str) -> Results:
             f"{where}: results version {fields.get('version')!r}; this featreport reads version {VERSION}"
         )
     try:
-        return Results.model_validate(fields)
+        results = Results.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ResultsError(
             f"{where}: {place}: {first['msg']} ({error.error_count()} faults in all)"
         ) from error
+    ids = [run.id for run in results.runs]
+    if len({*ids}) < len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise ResultsError(f"{where}: two runs are called {twice!r}")
+    return results
 
 
 def _compact(value: Any) -> str:

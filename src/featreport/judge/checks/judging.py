@@ -10,7 +10,7 @@ from typing import Any
 
 from featreport.judge.checks.baseline import Baseline, Baselines
 from featreport.judge.checks.limits import breach, compares, exact, stands_alone
-from featreport.judge.checks.reading import Reading, names, readings, total
+from featreport.judge.checks.reading import Reading, keys_of, names, readings, total
 from featreport.plan.types import CheckPlan
 from featreport.results.schema import CheckItem, CheckOutcome, Results, Run
 
@@ -43,11 +43,17 @@ def _of_check(check: CheckPlan, results: Results, where: Baselines) -> Iterator[
     done = [run for run in runs if run.status == "ok"]
     found = {run.id: readings(check, run) for run in done}
     nowhere = not any(found.values()) and any(names(check, run) for run in done)
+    key = check.metric.partition(".")[2].partition(".")[2]
+    keys = {known for run in done for known in keys_of(check, run)}
     all_seen = len(done) == len(check.runs)
     for run in runs:
         if run.status == "failed":
             stage = run.error.stage if run.error else "unknown"
             yield _skipped(check, run.id, f"the run failed at the {stage} stage", baseline=text)
+        elif key and keys and key not in keys:
+            near = get_close_matches(key, keys, n=1) or sorted(keys)
+            reason = f"{check.metric}: there is no {key!r}; did you mean {near[0]!r}?"
+            yield _outcome(check, run.id, verdict="failed", severity="error", reason=reason)
         elif nowhere and all_seen and not check.rectifiers and names(check, run):
             yield _unmatched(check, run)
         else:

@@ -49,6 +49,15 @@ def readings(check: CheckPlan, run: Run) -> list[Reading]:
     return found
 
 
+def keys_of(check: CheckPlan, run: Run) -> set[str]:
+    """Return the keys that the table which a check names has in any layer; none where it names no table."""
+    group, _, rest = check.metric.partition(".")
+    owner = run if group == "run" else getattr(run, group, None)
+    items = owner if isinstance(owner, list) else [owner]
+    tables = (getattr(item, rest.partition(".")[0], None) for item in items)
+    return {key for table in tables if isinstance(table, dict) for key in table}
+
+
 def names(check: CheckPlan, run: Run) -> list[str]:
     """Return the names of all layers or tensors that the check's `layers` could match."""
     owner = getattr(run, check.metric.partition(".")[0], None)
