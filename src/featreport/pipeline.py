@@ -24,7 +24,7 @@ from featreport.plan.words import near
 from featreport.report.where import templates_digest
 from featreport.results import codec
 from featreport.results.entries import Entry, Made, Store
-from featreport.results.lock import held
+from featreport.results.lock import held, is_free
 from featreport.results.outputs import is_as_built, note
 from featreport.results.schema import PageOptions, Provenance, Results, Run, Thresholds
 from featreport.results.store import check_writable, clear_parts, write_aside, write_atomically
@@ -133,7 +133,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
     store = None if plan.store is None else Store(plan.store, listener.mention)
     known = keys(plan) if store is not None else ()
     state = _state(plan, known)
-    if store is not None and not fresh and is_as_built(store.folder, plan.output, state):
+    if store and not fresh and is_free(plan.output) and is_as_built(store.folder, plan.output, state):
         with contextlib.suppress(
             ResultsError
         ):  # which are read a second time: if that fails, all is made anew
