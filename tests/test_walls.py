@@ -52,9 +52,11 @@ MAY = {
         "images.logo",
     },
     "upkeep": {"manifest", "results.entries"},
+    "process": set(),
     "cli": {
         "gate",
         "pipeline",
+        "process",
         "upkeep",
         "plan.words",
         "paper",

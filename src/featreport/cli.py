@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
-import os
 import signal
 import sys
 import traceback
@@ -15,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from featreport import __version__, gate, pipeline, upkeep
+from featreport import __version__, gate, pipeline, process, upkeep
 from featreport.errors import FeatreportError, ManifestError, OutputError, Terminated
 from featreport.plan.words import describe
 
@@ -26,7 +24,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="What do these checkpoints contain, and what do they do to these images? One static HTML report.",
 )
-INTERRUPTED, TERMINATED = 130, 143
 
 
 def _version(asked: bool) -> None:
@@ -298,29 +295,21 @@ def clear(
 
 def main() -> NoReturn:
     """Run the command line; every expected error is its message and its exit code."""
+    process.in_utf8()
 
     def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
+    process.hear_signals()
     gc.set_threshold(100_000, 20, 100)  # torch makes a million objects that stay: do not walk them again
     try:
         code = _code()
     except Terminated:  # while the outcome was being told
-        code = TERMINATED
+        code = process.TERMINATED
     except KeyboardInterrupt:
-        code = INTERRUPTED
-    _leave(code)
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process without taking torch's million objects apart, which takes a second; all files are written."""
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-    finally:  # a signal that comes now is too late to matter
-        os._exit(code)
+        code = process.INTERRUPTED
+    process.leave(code)
 
 
 def _code() -> int:
@@ -334,10 +323,10 @@ def _code() -> int:
         code = error.exit_code
     except Terminated:
         print("terminated; what was finished is kept", file=sys.stderr)
-        code = TERMINATED
+        code = process.TERMINATED
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted; what was finished is kept", file=sys.stderr)
-        code = INTERRUPTED
+        code = process.INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         code = OutputError.exit_code
     except Exception as error:  # noqa: BLE001 - the last resort, which prints it whole

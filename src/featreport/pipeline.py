@@ -23,7 +23,7 @@ from featreport.report.where import templates_digest
 from featreport.results import codec
 from featreport.results.entries import Entry, Made, Store
 from featreport.results.history import History
-from featreport.results.lock import held
+from featreport.results.lock import held, is_free
 from featreport.results.outputs import is_as_built, note
 from featreport.results.provenance import provenance_of
 from featreport.results.schema import PageOptions, Results, Run, Thresholds
@@ -136,7 +136,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
     store = None if plan.store is None else Store(plan.store, listener.mention)
     known = keys(plan) if store is not None else ()
     state = _state(plan, known)
-    if store is not None and not fresh and is_as_built(store.folder, plan.output, state):
+    if store and not fresh and is_free(plan.output) and is_as_built(store.folder, plan.output, state):
         with contextlib.suppress(
             ResultsError
         ):  # which are read a second time: if that fails, all is made anew

@@ -32,7 +32,7 @@ def held(output: Path) -> Iterator[bool]:
     if fcntl is None:  # pragma: no cover - see above
         yield False
         return
-    path = output.with_name(f".{output.name}.lock")
+    path = _path(output)
     descriptor, alone = _taken(path, output)
     try:
         with contextlib.suppress(OSError):  # who holds it is said for people: a full disk holds it as well
@@ -44,6 +44,15 @@ def held(output: Path) -> Iterator[bool]:
             path.unlink()  # while it is held: who waits for this file finds out that it is another one
         with contextlib.suppress(OSError):
             os.close(descriptor)
+
+
+def is_free(output: Path) -> bool:
+    """Say whether no build holds an output, and none that was killed left its lock behind."""
+    return not os.path.lexists(_path(output))
+
+
+def _path(output: Path) -> Path:
+    return output.with_name(f".{output.name}.lock")
 
 
 def _taken(path: Path, output: Path) -> tuple[int, bool]:
