@@ -34,6 +34,7 @@ MAY = {
     "gate": {"judge", "results"},
     "differences": {"judge", "report", "results"},
     "terminal": {"judge", "report.formats"},
+    "process": set(),
     "pipeline": {
         "gate",
         "manifest",
@@ -50,6 +51,7 @@ MAY = {
     "cli": {
         "gate",
         "pipeline",
+        "process",
         "upkeep",
         "plan.words",
         "paper",

@@ -8,8 +8,6 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -17,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from featreport import __version__, gate, pipeline, upkeep
+from featreport import __version__, gate, pipeline, process, upkeep
 from featreport.errors import FeatreportError, ManifestError, OutputError, Terminated
 from featreport.plan.words import describe
 
@@ -29,7 +27,6 @@ app = typer.Typer(
     help="What do these checkpoints contain, and what do they do to these images? One static HTML report.",
 )
 INTERRUPTED, TERMINATED = 130, 143
-PATIENCE = 5.0  # seconds from a signal to the end of what did not end by itself
 
 
 def _version(asked: bool) -> None:
@@ -278,13 +275,13 @@ def clear(
 
 def main() -> NoReturn:
     """Run the command line; every expected error is its message and its exit code."""
-    _in_utf8()
+    process.in_utf8()
 
     def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
-    _end_soon_after_a_signal()
+    process.end_soon_after_a_signal({signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED})
     gc.set_threshold(
         100_000, 20, 100
     )  # importing torch makes a million objects that stay: do not walk them again
@@ -295,38 +292,6 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     _leave(code)
-
-
-def _end_soon_after_a_signal() -> None:
-    """Let no signal go unheard: what is still going some seconds after one is ended, wherever it is.
-
-    Python raises in the main thread, which may be inside a long computation, or where nobody sees an exception (the end
-    of an object, an `except` that takes all). Files are whole at every moment, so every moment is one to end at.
-    """
-    if os.name != "posix":
-        return
-    codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # a child's signals are not ours
-
-    def watch() -> None:
-        while (number := os.read(reading, 1)[0]) not in codes:
-            pass
-        time.sleep(PATIENCE)
-        os._exit(codes[signal.Signals(number)])
-
-    threading.Thread(target=watch, name="featreport-signals", daemon=True).start()
-
-
-def _in_utf8() -> None:
-    """Begin again in Python's UTF-8 mode where the locale has file names read as something else.
-
-    The same files would have other names and another order, and the report other bytes.
-    """
-    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - no shell is meant
 
 
 def _leave(code: int) -> NoReturn:
