@@ -41,7 +41,17 @@ from featreport.paper.names import Slugs
 from featreport.paper.sentences import Formula, at_most
 from featreport.report import formats, render
 from featreport.results import codec
-from featreport.results.schema import Faithfulness, FeatureMaps, Histogram, KernelNorms, Results
+from featreport.results.schema import (
+    Faithfulness,
+    FeatureMaps,
+    Histogram,
+    History,
+    KernelNorms,
+    PastBuild,
+    PastRun,
+    Results,
+    Similarity,
+)
 
 WIDTHS = (85, 175)
 HOSTILE = (
@@ -839,3 +849,34 @@ def test_a_kernel_figure_and_a_map_open(kit):
         with Image.open(kit / f"figures/net-early/{name}-175mm.png") as image:
             assert np.asarray(image.convert("L")).std() > 5
     assert io.BytesIO((kit / "figures/net-early/kernels-values.png").read_bytes()).read(4) == b"\x89PNG"
+
+
+def test_figures_over_builds_and_of_similar_layers_are_in_the_kit(tmp_path):
+    base = small()
+    ids = [run.id for run in base.runs if run.status == "ok"]
+    told = PastRun(id=ids[0], status="ok", dead_fraction=0.5, near_zero_fraction=0.1)
+    past = [PastBuild(number=number, runs=[told]) for number in (1, 2)]
+    values = [[1.0, None], [-0.01, 0.5]]
+    alike = Similarity(
+        run="a_very.long_name" * 12, other=ids[0], images=8, batches=1, layers=["a", "b"],
+        other_layers=["a", "$_{"], values=values,
+    )  # fmt: skip
+    pairs = [alike, alike.model_copy(update={"run": "net/b"})]
+    refused = Similarity(run=ids[0], other="net/z", reason="they saw other images")
+    results = base.model_copy(
+        update={"history": History(count=2, builds=past), "similarities": [pairs[0], refused, pairs[1]]}
+    )
+    write(results, tmp_path / "kit", max_figures=1)
+    for name in ("dead-by-build", "near-zero-by-build", "cka-1", "cka-2"):
+        for width in (85, 175):
+            for kind in ("pdf", "svg", "png"):
+                assert (tmp_path / f"kit/figures/{name}-{width}mm.{kind}").stat().st_size > 500
+    assert not list((tmp_path / "kit/figures").glob("cka-3*"))
+    text = (tmp_path / "kit/paper.tex").read_text(encoding="ascii")
+    parsed(text)
+    assert text.count("Debiased linear CKA") == 2
+    rows = (tmp_path / "kit/tables/builds.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0] for row in rows] == ["build", "1", "2", *["this build"] * len(base.runs)]
+    rows = (tmp_path / "kit/tables/similarities.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 2 * 4
+    assert rows[2].endswith(",")  # a layer that tells no images apart has no number

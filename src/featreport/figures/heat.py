@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from featreport.figures import canvas
 from featreport.figures.depth import Chart, chart_of
 from featreport.report import formats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 NOTHING = "#8c959f"  # where there is no number
 
@@ -27,26 +32,37 @@ def heat(
         names: what rows and columns are of.
         salt: what tells the chart's ids from other charts'.
     """
-    import matplotlib as mpl
-    import numpy as np
-
     figure, axes, settings = canvas.blank(salt, width=5.6, height=4.4)
     axes.set_position((0.14, 0.14, 0.66, 0.8))
-    axes.grid(visible=False)
-    matrix = np.array([[np.nan if v is None else v for v in row] for row in values], float)
-    colours = mpl.colormaps["viridis"].with_extremes(bad=NOTHING)
-    picture = axes.imshow(matrix, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="none")
+    picture = cells(axes, values)
     for axis, labels, name in ((axes.yaxis, rows, names[0]), (axes.xaxis, columns, names[1])):
         last = len(labels) - 1
         marks = sorted({0, last // 2, last})
         axis.set_ticks(marks, [str(mark + 1) for mark in marks])
         axis.set_label_text(f"layers of {formats.shorten(name, 40)}", fontsize=8.5)
-    bar = figure.add_axes((0.84, 0.14, 0.03, 0.8))
-    figure.colorbar(picture, cax=bar, ticks=[0, 0.5, 1])
-    bar.grid(visible=False)
+    key(figure, picture, (0.84, 0.14, 0.03, 0.8))
     table = [("", *columns)]
     table += [
         (name, *("" if v is None else f"{v:.6g}" for v in row))
         for name, row in zip(rows, values, strict=True)
     ]
     return chart_of(figure, settings, table)
+
+
+def cells(axes: Axes, values: Sequence[Sequence[float | None]]) -> Any:
+    """Draw the cells of a matrix; return the picture, for `key`."""
+    import matplotlib as mpl
+    import numpy as np
+
+    axes.grid(visible=False)
+    matrix = np.array([[np.nan if v is None else v for v in row] for row in values], float)
+    colours = mpl.colormaps["viridis"].with_extremes(bad=NOTHING)
+    return axes.imshow(matrix, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="none")
+
+
+def key(figure: Figure, picture: Any, box: tuple[float, float, float, float]) -> Axes:
+    """Draw the scale beside the cells, in shares of the figure; return its axes."""
+    bar = figure.add_axes(box)
+    figure.colorbar(picture, cax=bar, ticks=[0, 0.5, 1])
+    bar.grid(visible=False)
+    return bar

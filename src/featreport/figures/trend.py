@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from featreport.figures import canvas
 from featreport.figures.depth import Chart, chart_of
 from featreport.report import formats
+from featreport.results.schema import PastBuild, PastRun, Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MARKED = 40  # builds up to which each has a mark
 
@@ -24,22 +29,49 @@ class Track:
         """The newest share there is."""
         return next((share for share in reversed(self.shares) if share is not None), 0.0)
 
+    @property
+    def moved(self) -> float:
+        """How far its shares lie apart."""
+        known = [share for share in self.shares if share is not None]
+        return max(known) - min(known) if known else 0.0
 
-def trend(tracks: Sequence[Track], builds: Sequence[str], salt: str, hues: Mapping[str, str]) -> Chart:
-    """Return the shares of runs over builds.
+
+def tracks_of(results: Results, metric: str) -> tuple[list[str], list[Track]]:
+    """Return what the builds are called, this one last, and the share of each of its runs that an earlier one has too.
 
     Args:
-        tracks: as many shares each as there are builds.
-        builds: what each build is called.
-        salt: what tells the chart's ids from other charts'.
-        hues: the colours of the runs that have one, by name; the others are grey.
+        results: with their history.
+        metric: a share among the headline numbers, e.g. "dead_fraction".
     """
-    figure, axes, settings = canvas.blank(salt, width=5.6, height=2.1)
-    limit = canvas.percent_axis(
-        axes, max((s for track in tracks for s in track.shares if s is not None), default=0)
-    )
-    box = axes.get_position()
-    axes.set_position((box.x0, box.y0, box.width * 0.62, box.height))
+    if results.history is None:
+        return [], []
+    now = PastBuild(number=0, runs=[PastRun.of(run) for run in results.runs])
+    builds = [*results.history.builds, now]
+    known = {run.id for build in results.history.builds for run in build.runs}
+    tracks = [
+        Track(run.id, tuple(_share(build, run.id, metric) for build in builds))
+        for run in results.runs
+        if run.id in known
+    ]
+    names = [*(f"build {build.number}" for build in results.history.builds), "this build"]
+    return names, [track for track in tracks if any(share is not None for share in track.shares)]
+
+
+def _share(build: PastBuild, run: str, metric: str) -> float | None:
+    found = next((one for one in build.runs if one.id == run), None)
+    return None if found is None else getattr(found, metric)
+
+
+def colours_of(tracks: Sequence[Track]) -> dict[str, str]:
+    """Return the colours of the four runs that changed most, by name; the first is the one that changed most."""
+    order = sorted(tracks, key=lambda track: (-track.moved, -track.latest))
+    return {track.name: hue for track, hue in zip(order, canvas.HUES, strict=False)}
+
+
+def curves(axes: Axes, tracks: Sequence[Track], builds: Sequence[str], hues: Mapping[str, str]) -> float:
+    """Draw the shares over builds, those with a colour on top; return the share at the top of the axis."""
+    top = max((share for track in tracks for share in track.shares if share is not None), default=0)
+    limit = canvas.percent_axis(axes, top)
     last = max(1, len(builds) - 1)
     axes.set_xlim(-0.02 * last, 1.02 * last)
     axes.set_xticks([0, len(builds) - 1], [builds[0], builds[-1]])
@@ -56,6 +88,22 @@ def trend(tracks: Sequence[Track], builds: Sequence[str], salt: str, hues: Mappi
             markersize=3.5 if track.name in hues else 2,
             clip_on=False,
         )
+    return limit
+
+
+def trend(tracks: Sequence[Track], builds: Sequence[str], salt: str, hues: Mapping[str, str]) -> Chart:
+    """Return the shares of runs over builds.
+
+    Args:
+        tracks: as many shares each as there are builds.
+        builds: what each build is called.
+        salt: what tells the chart's ids from other charts'.
+        hues: the colours of the runs that have one, by name; the others are grey.
+    """
+    figure, axes, settings = canvas.blank(salt, width=5.6, height=2.1)
+    box = axes.get_position()
+    axes.set_position((box.x0, box.y0, box.width * 0.62, box.height))
+    limit, last = curves(axes, tracks, builds, hues), max(1, len(builds) - 1)
     coloured = sorted((track for track in tracks if track.name in hues), key=lambda track: -track.latest)
     for rank, track in enumerate(coloured):
         y = limit * (0.96 - 0.15 * rank)

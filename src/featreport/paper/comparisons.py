@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from featreport.report import formats
 from featreport.results.schema import Results
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -57,19 +58,36 @@ def _compared(
 
 
 def _compare(lines: Sequence[depth.Line], colours: Mapping[str, str], kind: Profile, width: float) -> Figure:
-    """Draw the curves; the names stand beside them where there is room, else below."""
     order, _ = depth.coloured(lines)
     hues = {index: colours[line.name] for index, line in enumerate(lines) if line.name in colours}
     keys = [(lines[index].name, hues[index], 1.8) for index in order if index in hues]
-    rest = len(lines) - len(keys)
-    keys += [(formats.plural(rest, "other run"), canvas.MUTED, 0.8)] if rest else []
+
+    def curves(axes: Axes) -> None:
+        canvas.percent_axis(axes, max(point.share for line in lines for point in line.points))
+        depth.curves(axes, lines, order, hues, kind.layer)
+
+    return keyed(width, kind.share, keys, len(lines) - len(keys), curves)
+
+
+def keyed(
+    width: float, share: str, keys: Sequence[tuple[str, str, float]], rest: int, draw: Callable[[Axes], None]
+) -> Figure:
+    """Draw curves; the names of those with a colour stand beside them where there is room, else below.
+
+    Args:
+        width: of the figure, in millimetres.
+        share: what stands at the y axis.
+        keys: name, colour and width of line of each.
+        rest: how many runs have no colour.
+        draw: draws the curves.
+    """
+    keys = [*keys, (formats.plural(rest, "other run"), canvas.MUTED, 0.8)] if rest else list(keys)
     beside = width > sheet.COLUMN
     foot = 6.0 if beside else 7.0 + 4.0 * len(keys)
     height = 62.0 if beside else 40.0 + foot
     right = 52.0 if beside else 3.0
-    figure, axes = frame(width, height, foot, kind.share, right)
-    canvas.percent_axis(axes, max(point.share for line in lines for point in line.points))
-    depth.curves(axes, lines, order, hues, kind.layer)
+    figure, axes = frame(width, height, foot, share, right)
+    draw(axes)
     words = figure.add_axes((0, 0, 1, 1))
     words.set_xlim(0, width)
     words.set_ylim(height, 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featreport import tables
 from featreport.judge.findings import rectifiers
-from featreport.paper import comparisons, document, gallery, heat, methods, press, tabulars
+from featreport.paper import comparisons, document, gallery, heat, methods, others, press, tabulars
 from featreport.paper.document import Part
 from featreport.paper.drawing import Drawing
 from featreport.paper.folder import Staging, staged
@@ -90,7 +90,7 @@ class _Kit:
             self._csv(table.slug, table)
         figures = [
             self._order("-".join(drawing.words), drawing)
-            for drawing in (*heat.overview(results), *comparisons.of_all(results))
+            for drawing in (*heat.overview(results), *comparisons.of_all(results), *others.of_all(results))
         ]
         for compared in tables.checkpoints(results):
             slug = self._slugs.take(compared.model, compared.table.slug)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from featreport.figures import canvas, trend
+from featreport.figures import trend
 from featreport.report import formats
 from featreport.report.cells import Cell
 from featreport.report.page import ChartFigure, Trends
@@ -31,7 +31,7 @@ def view(results: Results) -> Trends | None:
     if not ids:
         return None
     names = [*(f"build {build.number}" for build in history.builds), "this build"]
-    figures = [_figure(builds, names, ids, *measure) for measure in MEASURES]
+    figures = [_figure(results, *measure) for measure in MEASURES]
     earlier = formats.plural(history.count, "earlier build")
     shown = "" if history.count == len(history.builds) else f", the newest {len(history.builds)} of them here"
     files = formats.plural(history.unreadable, "file")
@@ -53,17 +53,13 @@ def view(results: Results) -> Trends | None:
     )
 
 
-def _figure(
-    builds: Sequence[PastBuild], names: Sequence[str], ids: Sequence[str], metric: str, title: str, what: str
-) -> ChartFigure | None:
-    tracks = [trend.Track(run, tuple(_share(build, run, metric) for build in builds)) for run in ids]
-    tracks = [track for track in tracks if any(share is not None for share in track.shares)]
+def _figure(results: Results, metric: str, title: str, what: str) -> ChartFigure | None:
+    names, tracks = trend.tracks_of(results, metric)
     if not tracks:
         return None
-    worst = sorted(tracks, key=lambda track: (-_moved(track), -track.latest))[: len(canvas.HUES)]
-    hues = {track.name: hue for track, hue in zip(worst, canvas.HUES, strict=False)}
+    hues = trend.colours_of(tracks)
     chart = trend.trend(tracks, names, f"trend of {metric}", hues)
-    first = worst[0]
+    first = next(track for track in tracks if track.name == next(iter(hues)))
     text = f"Share of {what}. {_words(first, names, alone=len(tracks) == 1)}"
     return ChartFigure(chart, title, text, f"Line chart. {text}", f"{metric.replace('_', '-')}-by-build.csv")
 
@@ -80,16 +76,6 @@ def _words(track: trend.Track, names: Sequence[str], *, alone: bool) -> str:
     which = "" if alone else ", which changed most"
     step = "as" if last == now else f"after {formats.percent(last)}"
     return f"In {run}{which}, {between} before; {formats.percent(now)} in {names[end]}, {step} in {names[start]}."
-
-
-def _moved(track: trend.Track) -> float:
-    known = [share for share in track.shares if share is not None]
-    return max(known) - min(known) if known else 0.0
-
-
-def _share(build: PastBuild, run: str, metric: str) -> float | None:
-    found = next((one for one in build.runs if one.id == run), None)
-    return None if found is None else getattr(found, metric)
 
 
 def _cell(build: PastBuild, run: str) -> tuple[Cell, str]:

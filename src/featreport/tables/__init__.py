@@ -1,5 +1,6 @@
 """Results → plain tables: the numbers behind every figure and row, in full precision, in the order of the model."""
 
+from featreport.tables.builds import builds, similarities
 from featreport.tables.checks import checks
 from featreport.tables.depth import (
     TAU,
@@ -41,6 +42,8 @@ OVER_RUNS = (
     unmeasured,
     comparison,
     near_zero_comparison,
+    builds,
+    similarities,
     definitions,
 )
 
@@ -54,6 +57,7 @@ __all__ = [
     "Value",
     "activation_histograms",
     "buffers",
+    "builds",
     "cell_text",
     "checkpoints",
     "checks",
@@ -75,6 +79,7 @@ __all__ = [
     "near_zero_comparison",
     "norms",
     "overview",
+    "similarities",
     "unmeasured",
     "weight_histograms",
     "weights",
