@@ -83,6 +83,10 @@ models: [{{name: net, source: "python:net.py:Net", checkpoints: ["e*.pt"]}}]
 """
 OLD, NEW = "Before: dürre Kanäle", "After: dürre Kanäle"
 COMMAND = [sys.executable, "-m", "featreport", "build", "config.yaml"]
+# what Python says of our own signal where nobody sees an exception; any other traceback is a fault, also beside it
+UNHEARD = re.compile(
+    r"Exception ignored[^\n]*\n(?:Traceback[^\n]*\n)?(?:[ \t][^\n]*\n)*[\w.]*(?:KeyboardInterrupt|Terminated)[^\n]*"
+)
 
 
 @dataclass
@@ -167,7 +171,7 @@ class Sweep:
         setattr(row, found, getattr(row, found) + 1)
         wrong += [more] if (more := rules(found)) else []
         # Python tells of a signal that fell where nobody sees an exception; the build is ended seconds later
-        if "Traceback" in ended.said and "Exception ignored" not in ended.said:
+        if "Traceback" in UNHEARD.sub("", ended.said):
             wrong.append("a traceback")
         wrong += self._store()
         after = self.fork()
