@@ -32,6 +32,7 @@ $(BIN)/python:
 $(VENV)/.ready-report: $(BIN)/python pyproject.toml Makefile
 	$(BIN)/python -m pip install --quiet --editable .
 	$(BIN)/python -m pip install --quiet --no-deps $(DEMO) scikit-learn
+	$(BIN)/python -m compileall -q src
 	$(BIN)/python -c 'from featreport.statistics.reduction import warm; warm()'
 	touch $@
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 from markupsafe import Markup
 
+from featreport.collector import uncollected
 from featreport.errors import OutputError, TooLargeError
 from featreport.report import formats
 from featreport.report.assemble import assemble
@@ -28,21 +26,8 @@ def render(results: Results, results_file: str | None = None, templates: Path | 
         OutputError: a template of the manifest's own fails, or the page breaks a promise.
         TooLargeError: even the barest page is larger.
     """
-    with _uncollected():
+    with uncollected():  # a page is a million objects that are all still needed
         return _fullest(results, results_file, templates)
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Do without the collector of cycles for a second: a page is a million objects that are all still needed."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _fullest(results: Results, results_file: str | None, templates: Path | None) -> str:

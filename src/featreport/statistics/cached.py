@@ -7,6 +7,7 @@ another file was inlined, and refuses to compile where it finds no place to writ
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.registry import cpu_target
 
 PACKAGE = Path(__file__).parent
 SOURCES = ("cells.py", "lines.py", "loops.py", "machine.py")  # what is compiled, and the constants it holds
@@ -30,6 +32,23 @@ def compiled(**how: Any) -> Callable[[Any], Any]:
             return numba.njit(**how, cache=place is not None)(function)
 
     return decorate
+
+
+def bring_in() -> None:
+    """Load now what a first call would load of Numba, while nothing else wants the interpreter.
+
+    But for SciPy's linear algebra, which Numba looks for wherever SciPy is installed, and which no loop here calls.
+    """
+    modules: dict[str, Any] = sys.modules
+    unused = "scipy.linalg.cython_blas"
+    absent = unused not in modules
+    if absent:
+        modules[unused] = None  # which Python takes for: not to be found
+    try:
+        cpu_target.target_context.refresh()
+    finally:
+        if absent:
+            del modules[unused]
 
 
 @cache

@@ -42,7 +42,9 @@ COPIED = 1 << 18  # elements of a half-precision or scattered tensor that are co
 def _loops() -> Any | None:
     """Numba's functions, or None where Numba cannot be had, or cannot work: then the definition runs."""
     try:
-        from featreport.statistics import loops
+        from featreport.statistics import cached, loops
+
+        cached.bring_in()
     except ImportError:
         return None
     except Exception as error:  # noqa: BLE001 - of another's library while it starts: what it needs may be broken

@@ -27,7 +27,9 @@ def cosines(rows: Tensor, norms: Tensor, device: torch.device) -> Tensor:
     for start in range(0, width, step):
         block = rows[:, start : start + step].to(device)
         block = block / lengths if quick else (block.double() / lengths).float()
-        _add(total, block, block.T)
+        for at in range(0, count, TILE):
+            _add(total[at : at + TILE, : at + TILE], block[at : at + TILE], block[: at + TILE].T)
+    _mirror(total, TILE)
     return total
 
 
@@ -42,9 +44,14 @@ def smaller(rows: Tensor, scale: float, device: torch.device, dtype: torch.dtype
         block = (block.to(device).double() / scale).to(dtype)
         for at in range(0, short, TILE):
             _add(total[at : at + TILE, : at + TILE], block[:, at : at + TILE].T, block[:, : at + TILE])
-    for at in range(TILE, short, TILE):
-        total[:at, at : at + TILE] = total[at : at + TILE, :at].T
+    _mirror(total, TILE)
     return total
+
+
+def _mirror(total: Tensor, step: int) -> None:
+    """Copy what lies below the diagonal above it, but within the tiles on it, which are whole."""
+    for at in range(step, total.shape[0], step):
+        total[:at, at : at + step] = total[at : at + step, :at].T
 
 
 def _add(total: Tensor, left: Tensor, right: Tensor) -> None:
