@@ -703,6 +703,20 @@ def test_every_file_that_is_compiled_into_the_loops_names_their_cache() -> None:
     assert known - {"cached.py"} == set(cached.SOURCES)
 
 
+def test_what_is_not_brought_in_of_numba_is_there_for_others() -> None:
+    pytest.importorskip("scipy", reason="Numba multiplies matrices through SciPy")
+    program = """
+import sys, torch
+from featreport.statistics import engine
+assert engine(torch.device("cpu")).startswith("numba")
+assert "scipy.linalg" not in sys.modules and "scipy.linalg.cython_blas" not in sys.modules
+import numba, numpy
+print(numba.njit(lambda a, b: numpy.dot(a, b))(numpy.eye(2), numpy.full((2, 2), 3.0)).tolist())
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[[3.0, 3.0], [3.0, 3.0]]"
+
+
 def test_the_cache_lies_where_it_can_be_written(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from featreport.statistics import cached
 

@@ -16,7 +16,7 @@ from featreport.checkpoints.loading import Loaded
 from featreport.collect.again import chosen
 from featreport.collect.deadline import HINT, Deadline, TimeIsUp
 from featreport.collect.deaths import explain_deaths
-from featreport.collect.device import describe
+from featreport.collect.device import describe, give_memory_back
 from featreport.collect.feeding import takes_list
 from featreport.collect.forward import all_images
 from featreport.collect.guard import MESSAGE, raised, refuse_empty, watched
@@ -187,6 +187,7 @@ def _measure(job: Job, model: nn.Module, loaded: Loaded) -> Outcome:
     weights = measure_weights(model, job.settings, loaded.stored, job.device)
     buffers = measure_buffers(model, loaded.stored)
     norms = measure_norms(model, loaded.stored)
+    give_memory_back()  # before the forward pass needs its own
     job.deadline.check("statistics")
     notes: list[str] = []
     done = all_images(job, model, notes)

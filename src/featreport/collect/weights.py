@@ -37,7 +37,12 @@ def measure_weights(
         device: where products of matrices are taken.
     """
     subjects = parameters(model, settings, stored, device)
-    return _measured(subjects, all_weight_statistics(settings), device)
+    statistics = all_weight_statistics(settings)
+    try:
+        return _measured(subjects, statistics, device)
+    finally:
+        for statistic in statistics:
+            statistic.release()
 
 
 def parameters(

@@ -141,6 +141,9 @@ class WeightStatistic(Described, ABC):
         """Whether the settings ask for it."""
         return True
 
+    def release(self) -> None:
+        """Let go of what was kept from one tensor to the next."""
+
 
 REGISTRY: list[type[WeightStatistic]] = []
 DESCRIBED: list[type[Described]] = []

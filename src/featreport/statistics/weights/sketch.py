@@ -67,6 +67,10 @@ class WeightSketch(WeightStatistic):
                 subject.reasons["sketch"] = "the sums are larger than float32 holds"
         return {"sketch": text, "digest": digest}
 
+    def release(self) -> None:
+        """Let go of the signs."""
+        _kept_signs.cache_clear()
+
 
 def read(tensor: Tensor, *, finite: bool = True) -> tuple[Sums | None, str]:
     """Return the sketch of a real tensor `[61]` (None where not all values are numbers), and its digest.
