@@ -43,8 +43,8 @@
     });
   };
 
+  const quote = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const csv = (table) => {
-    const quote = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
     const words = (cell) => {
       const raw = cell.querySelector(".hist") ? "" : cell.dataset.value;
       return quote(raw === undefined ? cell.innerText.replace(/\s+/g, " ").trim() : raw);
@@ -114,6 +114,92 @@
     const wanted = table.dataset.tools.split(" ");
     if (wanted.includes("sort") && table.tBodies[0].rows.length > 1) sortable(table);
     if (wanted.length > 1 || wanted[0] !== "sort") tools(table, wanted);
+  }
+
+  // The values behind a picture: its pixels, which are lossless, on the scale that its figure gives.
+  const pixels = async (shown) => {
+    const key = shown.dataset.picture;
+    const picture = key ? shown : document.querySelector(`${shown.getAttribute("href")} image`);
+    const image = new Image();
+    image.src = picture.getAttribute("href");
+    await image.decode();
+    const canvas = make("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const brush = canvas.getContext("2d");
+    brush.drawImage(image, 0, 0);
+    const data = brush.getImageData(0, 0, canvas.width, canvas.height).data;
+    return (x, y, plane = 0) => data[4 * (y * canvas.width + x) + plane];
+  };
+  const exact = (grey, levels) => {
+    if (grey !== Math.round(Math.round((grey * (levels - 1)) / 255) * (255 / (levels - 1)))) throw new Error("changed pixels");
+    return grey / 255;
+  };
+  const range = (count) => [...Array(count).keys()];
+  const across = (width) => range(width).map((x) => `x${x}`);
+  const list = (text) => text.split(",").map(Number);
+  const makers = {
+    async maps(figure, name, [low, high, tile, gap, images, channels]) {
+      const [[height, width], laid] = [list(tile), figure.querySelector(".veil")];
+      const own = await pixels(figure.querySelector(".pixels:not(.veil)"));
+      const veil = laid && (await pixels(laid));
+      const value = (row, column, y, x) => {
+        const share = exact(own(column * (width + +gap) + x, row * (height + +gap) + y), veil ? 16 : 32);
+        const alpha = veil ? veil(column, row, 3) / 255 : 0;
+        const common = alpha ? share * (1 - alpha) + (veil(column, row) / 255) * alpha : share;
+        return low * (1 - common) + high * common;
+      };
+      const line = (row, column, y) => range(width).map((x) => value(row, column, y, x));
+      const rows = list(images).flatMap((image, row) => list(channels).flatMap((channel, column) => range(height).map((y) => [name(image), channel, y, ...line(row, column, y)])));
+      return [["image", "channel", "y", ...across(width)], ...rows];
+    },
+    async units(figure, name, [low, high, tile, gap, images, count]) {
+      const [height, width] = list(tile);
+      const own = await pixels(figure.querySelector(".pixels"));
+      const value = (row, unit) => {
+        const share = exact(own(unit % width, row * (height + +gap) + Math.floor(unit / width)), 32);
+        return low * (1 - share) + high * share;
+      };
+      const rows = list(images).flatMap((image, row) => range(+count).map((unit) => [name(image), unit, value(row, unit)]));
+      return [["image", "unit", "value"], ...rows];
+    },
+    async kernels(figure, name, [limit, tile, gap, columns, count]) {
+      const [height, width] = list(tile);
+      const own = await pixels(figure.querySelector(".pixels"));
+      const at = (one, y, x, plane) => own((one % columns) * (width + +gap) + x, Math.floor(one / columns) * (height + +gap) + y, plane);
+      const grey = (one, y, x) => at(one, y, x, 0) === at(one, y, x, 1) && at(one, y, x, 0) === at(one, y, x, 2);
+      const every = (test) => range(+count).every((one) => range(height).every((y) => range(width).every((x) => test(one, y, x))));
+      const planes = every(grey) ? ["grey"] : ["red", "green", "blue"];
+      const line = (one, y, plane) => range(width).map((x) => ((at(one, y, x, plane) - 128) / 127) * limit);
+      const rows = range(+count).flatMap((one) => planes.flatMap((colour, plane) => range(height).map((y) => [one, colour, y, ...line(one, y, plane)])));
+      return [["filter", "input", "y", ...across(width)], ...rows];
+    },
+    async norms(figure, name, [high, size]) {
+      const [height, width] = list(size);
+      const own = await pixels(figure.querySelector(".pixels"));
+      return [["y", ...across(width)], ...range(height).map((y) => [y, ...range(width).map((x) => exact(own(x, y), 32) * high)])];
+    },
+  };
+  const written = (cell) => (typeof cell === "string" ? quote(cell) : String(Number.isInteger(cell) ? cell : Number(cell.toPrecision(5))));
+  for (const figure of document.querySelectorAll("figure[data-values]")) {
+    const [kind, ...told] = figure.dataset.values.split(" ");
+    const run = figure.closest("[data-run]");
+    const caption = figure.querySelector("figcaption");
+    const title = caption.querySelector("b")?.textContent ?? "first layer";
+    const button = make("button", "Values (CSV)", "button");
+    button.setAttribute("aria-label", `Values (CSV) of ${title}`);
+    button.addEventListener("click", async () => {
+      const files = JSON.parse(run.querySelector("[data-files]").dataset.files);
+      try {
+        const rows = await makers[kind](figure, (place) => files[place] ?? String(place), told);
+        const link = make("a");
+        link.download = `${`${run.dataset.run}-${kind}-${title}`.replace(/[^\w.]+/g, "-")}.csv`;
+        link.href = `data:text/csv;charset=utf-8,${encodeURIComponent(rows.map((row) => row.map(written).join(",")).join("\n"))}%0A`;
+        link.click();
+      } catch {
+        button.replaceWith("This browser does not hand out the pixels of pictures unchanged; featreport export writes the values.");
+      }
+    });
+    caption.append(" ", button);
   }
 
   const reveal = () => {

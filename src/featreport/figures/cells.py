@@ -91,13 +91,19 @@ class Lattice:
 
 
 def lattice(
-    rows: int, columns: int, tile: tuple[float, float], gap: tuple[float, float]
+    rows: int, columns: int, tile: tuple[float, float], gap: tuple[float, float], *, behind: bool = False
 ) -> tuple[Lattice, ...]:
-    """Return the lines that cover the gaps between the tiles of a sprite; `tile` and `gap` are (height, width)."""
+    """Return the lines that cover the gaps between the tiles of a sprite; `tile` and `gap` are (height, width).
+
+    With `behind`, also the gaps behind the last row and column, over which a veil reaches.
+    """
     height, width = rows * tile[0] + (rows - 1) * gap[0], columns * tile[1] + (columns - 1) * gap[1]
-    across = "".join(f"M0 {row * (tile[0] + gap[0]) - gap[0] / 2:.2f}h{width:.2f}" for row in range(1, rows))
+    across = "".join(
+        f"M0 {row * (tile[0] + gap[0]) - gap[0] / 2:.2f}h{width:.2f}" for row in range(1, rows + behind)
+    )
     down = "".join(
-        f"M{column * (tile[1] + gap[1]) - gap[1] / 2:.2f} 0v{height:.2f}" for column in range(1, columns)
+        f"M{column * (tile[1] + gap[1]) - gap[1] / 2:.2f} 0v{height:.2f}"
+        for column in range(1, columns + behind)
     )
     if round(gap[0], 2) == round(gap[1], 2):
         across, down = across + down, ""

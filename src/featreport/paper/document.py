@@ -76,8 +76,9 @@ Made by featreport {version}: {count} figures, each as PDF, SVG and PNG ({sheet.
 - `tables/`: of all runs, and a folder for each run; `.tex`: booktabs longtables (packages array, booktabs, longtable);
   `.csv`: the numbers behind every figure and table in full precision, empty where there is no value, UTF-8;
   `definitions.csv`: what each of them means
-- `figures/`: of all runs, and a folder for each run; `…-values.png` holds the grey levels of feature maps, kernels and
-  units without any decoration, `tables/RUN/maps.csv` what black and white stand for
+- `figures/`: of all runs, and a folder for each run; `…-values.csv.gz` holds the numbers that a figure of maps, units,
+  kernels or norms shows, `…-values.png` the same as grey levels without any decoration, `tables/RUN/maps.csv` what
+  black and white stand for
 
 {left_out or "Nothing was left out."}
 """

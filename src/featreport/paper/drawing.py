@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featreport.paper.sprites import Pixels
+from featreport.paper.values import Values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,3 +25,4 @@ class Drawing:
     caption: str
     draw: Callable[[float], Figure]
     values: Pixels | None = None  # its picture without decoration, a pixel for each value
+    numbers: Values | None = None  # what those pixels stand for

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from featreport.paper import sprites
+from featreport.paper import sprites, values
 from featreport.paper.sprites import Pixels
+from featreport.paper.values import Values
 from featreport.report import formats
 from featreport.results.schema import Activation, FeatureMaps, Run
 
@@ -26,6 +27,7 @@ class Exhibit:
     low: float = 0.0
     high: float = 0.0
     unscaled: str = ""  # what stands in the place of the scale
+    numbers: Values | None = None  # what the tiles stand for
 
     @property
     def values(self) -> Pixels:
@@ -51,6 +53,7 @@ def of_tap(
         loudest=tuple(thumbnail(run, place, pictures) for place in shown.loudest) if whole else (),
         low=shown.low,
         high=shown.high,
+        numbers=values.of_maps(run, shown, pictures),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from featreport.paper import letters, scale, sheet, sprites
+from featreport.paper import letters, scale, sheet, sprites, values
 from featreport.paper.drawing import Drawing
 from featreport.paper.sprites import Pixels
 from featreport.report import formats
@@ -37,7 +37,10 @@ def _filters(run: Run, shown: Kernels, pictures: Mapping[str, str]) -> Drawing |
         f"{formats.number(shown.limit)}."
     )
     drawn = _Filters(shown.name, tiles, shown.columns, shown.limit)
-    return Drawing(("kernels",), shown.name, caption, drawn.draw, sprites.joined(tiles, shown.columns))
+    numbers = values.of_kernels(shown, tiles)
+    return Drawing(
+        ("kernels",), shown.name, caption, drawn.draw, sprites.joined(tiles, shown.columns), numbers
+    )
 
 
 def _norms(run: Run, shown: KernelNorms, pictures: Mapping[str, str]) -> Drawing | None:
@@ -52,7 +55,8 @@ def _norms(run: Run, shown: KernelNorms, pictures: Mapping[str, str]) -> Drawing
         f"(black) to {formats.number(shown.high)} (white).{averaged}"
     )
     drawn = _Matrix(shown.name, matrix, shown.high)
-    return Drawing(("kernel-norms", shown.name), shown.name, caption, drawn.draw, matrix)
+    numbers = values.of_norms(shown, matrix)
+    return Drawing(("kernel-norms", shown.name), shown.name, caption, drawn.draw, matrix, numbers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ def of_tap(run: Run, shown: FeatureMaps, tap: Activation | None, pixels: Exhibit
         f"{exhibit.of_images(shown, tap)}; {exhibit.shown_range(shown)}{_averaged(shown, tap)}."
         f"{exhibit.struck('Hatched', pixels, tap, 'channel')}{loudest}"
     )
-    return Drawing(("maps", title), title, caption, Mosaic(pixels).draw, pixels.values)
+    return Drawing(("maps", title), title, caption, Mosaic(pixels).draw, pixels.values, pixels.numbers)
 
 
 def _channels(shown: FeatureMaps, tap: Activation | None) -> str:

@@ -67,6 +67,8 @@ def printed(order: Order) -> Files:
         files += [(f"{stem}.{suffix}", content) for suffix, content in made.items()]
     if drawing.values is not None:
         files.append((f"{order.stem}-values.png", sprites.encode(drawing.values)))
+    if drawing.numbers is not None:
+        files.append((f"{order.stem}-values.csv.gz", drawing.numbers.packed()))
     return files
 
 

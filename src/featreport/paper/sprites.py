@@ -20,7 +20,13 @@ _MOST_PIXELS = 40_000_000  # of one picture: a sprite of 4096 units or 64 channe
 
 
 def tiles(shown: FeatureMaps, pictures: Mapping[str, str]) -> Pixels | None:
-    """Return the tiles `[images, columns, h, w]` of a tap in grey, 0 standing for `low` and 255 for `high`.
+    """Return `shares` in grey, 0 standing for `low` and 255 for `high`."""
+    found = shares(shown, pictures)
+    return None if found is None else np.rint(255 * found).astype(np.uint8)
+
+
+def shares(shown: FeatureMaps, pictures: Mapping[str, str]) -> NDArray[np.float64] | None:
+    """Return the tiles `[images, columns, h, w]` of a tap, 0 standing for `low` and 1 for `high`.
 
     Columns are channels, or one where all units share a tile. Where the tiles stand each in its own contrast, the veil
     brings them to the common scale (see `FeatureMaps`).
@@ -30,12 +36,13 @@ def tiles(shown: FeatureMaps, pictures: Mapping[str, str]) -> Pixels | None:
     """
     cut = own(shown, pictures)
     if cut is None or shown.contrast is None:
-        return cut
+        return None if cut is None else cut / 255
     veil = pixels(pictures.get(shown.contrast), "LA")
     if veil is None or veil.shape[:2] != cut.shape[:2]:
         return None
-    grey, alpha = veil[..., :1, None].astype(np.float64), veil[..., 1:, None].astype(np.float64) / 255
-    return np.rint(cut * (1 - alpha) + grey * alpha).astype(np.uint8)
+    grey, alpha = veil[..., :1, None] / 255, veil[..., 1:, None] / 255
+    found: NDArray[np.float64] = cut / 255 * (1 - alpha) + grey * alpha
+    return found
 
 
 def own(shown: FeatureMaps, pictures: Mapping[str, str]) -> Pixels | None:

@@ -33,7 +33,7 @@ def of_tap(run: Run, shown: FeatureMaps, tap: Activation | None, pixels: Exhibit
         f"{exhibit.of_images(shown, tap)}: a cell per unit, in order, line by line; {exhibit.shown_range(shown)}."
         f"{exhibit.struck('Struck through', pixels, tap, 'unit')}"
     )
-    return Drawing(("units", title), title, caption, _Strips(pixels).draw, pixels.values)
+    return Drawing(("units", title), title, caption, _Strips(pixels).draw, pixels.values, pixels.numbers)
 
 
 @dataclass(frozen=True, eq=False)

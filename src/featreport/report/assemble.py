@@ -19,6 +19,7 @@ from featreport.report import (
     filters,
     likeness,
     overview,
+    pixels,
     rows,
     tensors,
     trends,
@@ -190,6 +191,7 @@ def _run(
         unmeasured_anchor=unmeasured_anchor,
         unmeasured=unmeasured,
         data=data.of_run(run, anchor),
+        files=pixels.files(run),
         switches=(anchors.take(anchor, "contrast"), anchors.take(anchor, "contrast", "others")),
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from featreport.figures.cells import lattice, unit_blocks
-from featreport.report import formats
+from featreport.report import formats, pixels
 from featreport.report.cells import Name
 from featreport.report.drawn import Label, MapFigure, Placed, Scale
 from featreport.report.overlay import overlay
@@ -35,7 +37,8 @@ def maps(run: Run, shelf: Shelf) -> tuple[MapFigure, ...]:
     for shown in run.maps:
         tap = taps.get((shown.layer, shown.call, shown.output))
         if shown.images and shown.channels and min(shown.tile) > 0 and shelf.holds(*_pictures(shown)):
-            figures.append((_units if shown.kind == "units" else _maps)(run, shown, tap, shelf))
+            figure = (_units if shown.kind == "units" else _maps)(run, shown, tap, shelf)
+            figures.append(replace(figure, values=pixels.of_maps(shown)))
     return tuple(figures)
 
 
@@ -75,7 +78,7 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         veil=_veil(shown, shelf, left, (rows * (tall + under), columns * (width + gap))),
         thumbnails=thumbnails,
         labels=tuple(Label(round(x + width / 2), str(channel), channel in dead) for channel, x in columns_at),
-        gaps=lattice(rows, columns, (tall, width), (under, gap)),
+        gaps=lattice(rows, columns, (tall, width), (under, gap), behind=shown.contrast is not None),
         hatched=tuple(
             Placed(round(x, 1), HEAD, round(width, 1), round(down, 1))
             for channel, x in columns_at

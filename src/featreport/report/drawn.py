@@ -87,6 +87,7 @@ class MapFigure:
     numbers: tuple[Label, ...] = ()  # of images that fire a channel most and have no thumbnail
     numbers_y: float = 0
     loudest: tuple[Placed, ...] = ()  # the image that fires each channel most
+    values: str = ""  # see `pixels`
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class MatrixFigure:
     caption: str
     scale: Scale
     alt: str
+    values: str = ""  # see `pixels`
 
 
 @dataclass(frozen=True)
@@ -109,3 +111,4 @@ class KernelFigure:
     caption: str
     scale: Scale
     alt: str
+    values: str = ""  # see `pixels`

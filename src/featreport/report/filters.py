@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featreport.figures.cells import lattice
-from featreport.report import formats
+from featreport.report import formats, pixels
 from featreport.report.drawn import KernelFigure, MatrixFigure, Placed, Scale
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
@@ -31,6 +31,7 @@ def matrices(run: Run, shelf: Shelf) -> tuple[MatrixFigure, ...]:
                 caption=f"{what}: {sizes}.{averaged}",
                 scale=Scale("0", formats.number(one.high)),
                 alt=f"{what} of {one.name}, from 0 (black) to {formats.number(one.high)} (white)",
+                values=pixels.of_norms(one),
             )
         )
     return tuple(figures)
@@ -56,4 +57,5 @@ def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:
         caption=caption,
         scale=Scale(low, high),
         alt=f"{shown.shown} filters of {shown.name}, from {low} to {high}",
+        values=pixels.of_kernels(shown),
     )

@@ -164,6 +164,7 @@ class RunPage:
     unmeasured: tuple[tuple[Name, str], ...]
     switches: tuple[str, str]  # anchors of the two contrast switches
     data: tuple[DataLink, ...] = ()  # the tables of this run
+    files: str = "{}"  # names of the images that maps are shown of, as JSON
 
 
 @dataclass(frozen=True)
