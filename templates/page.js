@@ -186,6 +186,7 @@
     const caption = figure.querySelector("figcaption");
     const title = caption.querySelector("b")?.textContent ?? "first layer";
     const button = make("button", "Values (CSV)", "button");
+    button.className = "tool";
     button.setAttribute("aria-label", `Values (CSV) of ${title}`);
     button.addEventListener("click", async () => {
       const files = JSON.parse(run.querySelector("[data-files]").dataset.files);

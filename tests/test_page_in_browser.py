@@ -178,7 +178,7 @@ def without_spaces(text: str) -> str:
 def shown(page) -> str:
     """What `main` shows with everything open, without spaces and without the tools that the script adds."""
     page.evaluate(OPEN_ALL)
-    page.evaluate("document.querySelectorAll('.tools').forEach((bar) => bar.remove())")
+    page.evaluate("document.querySelectorAll('.tools, .tool').forEach((bar) => bar.remove())")
     return without_spaces(page.inner_text("main"))
 
 
