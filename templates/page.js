@@ -136,7 +136,7 @@
   };
   const range = (count) => [...Array(count).keys()];
   const across = (width) => range(width).map((x) => `x${x}`);
-  const list = (text) => text.split(",").map(Number);
+  const list = (text) => (text[0] === "#" ? range(+text.slice(1)) : text.split(",").map(Number));
   const makers = {
     async maps(figure, name, [low, high, tile, gap, images, channels]) {
       const [[height, width], laid] = [list(tile), figure.querySelector(".veil")];
@@ -152,14 +152,14 @@
       const rows = list(images).flatMap((image, row) => list(channels).flatMap((channel, column) => range(height).map((y) => [name(image), channel, y, ...line(row, column, y)])));
       return [["image", "channel", "y", ...across(width)], ...rows];
     },
-    async units(figure, name, [low, high, tile, gap, images, count]) {
+    async units(figure, name, [low, high, tile, gap, images, units]) {
       const [height, width] = list(tile);
       const own = await pixels(figure.querySelector(".pixels"));
-      const value = (row, unit) => {
-        const share = exact(own(unit % width, row * (height + +gap) + Math.floor(unit / width)), 32);
+      const value = (row, place) => {
+        const share = exact(own(place % width, row * (height + +gap) + Math.floor(place / width)), 32);
         return low * (1 - share) + high * share;
       };
-      const rows = list(images).flatMap((image, row) => range(+count).map((unit) => [name(image), unit, value(row, unit)]));
+      const rows = list(images).flatMap((image, row) => list(units).map((unit, place) => [name(image), unit, value(row, place)]));
       return [["image", "unit", "value"], ...rows];
     },
     async kernels(figure, name, [limit, tile, gap, columns, count]) {

@@ -8,20 +8,19 @@ from featreport.results.schema import FeatureMaps, KernelNorms, Kernels, Run
 
 
 def of_maps(shown: FeatureMaps) -> str:
-    """Return kind, values of black and white, tile, gap, the rows' images, and the channels or how many units."""
-    whole = shown.kind == "units"
-    columns = str(len(shown.channels)) if whole else _list(shown.channels)
-    return f"{shown.kind} {shown.low!r} {shown.high!r} {_list(shown.tile)} {shown.gap} {_list(shown.images)} {columns}"
+    """Return kind, values of black and white, tile, gap, the rows' images, and the channels or units."""
+    places = f"{_list(shown.tile)} {shown.gap} {_list(shown.images)} {_list(shown.channels)}"
+    return f"{shown.kind} {shown.low:.9g} {shown.high:.9g} {places}"
 
 
 def of_kernels(shown: Kernels) -> str:
     """Return kind, limit, tile, gap, tiles a row, and filters."""
-    return f"kernels {shown.limit!r} {_list(shown.tile)} {shown.gap} {shown.columns} {shown.shown}"
+    return f"kernels {shown.limit:.9g} {_list(shown.tile)} {shown.gap} {shown.columns} {shown.shown}"
 
 
 def of_norms(shown: KernelNorms) -> str:
     """Return kind, the value of white, and the size."""
-    return f"norms {shown.high!r} {_list(shown.size)}"
+    return f"norms {shown.high:.9g} {_list(shown.size)}"
 
 
 def files(run: Run) -> str:
@@ -32,4 +31,6 @@ def files(run: Run) -> str:
 
 
 def _list(numbers: list[int]) -> str:
-    return ",".join(map(str, numbers))
+    """Return numbers with commas; those from 0 on, without a gap, as how many there are: "#12"."""
+    first = list(range(len(numbers)))
+    return f"#{len(numbers)}" if numbers == first else ",".join(map(str, numbers))
