@@ -102,7 +102,7 @@ BAD = [
     (
         HEAD + "zzz: x",
         [
-            "6:1 unknown key 'zzz' (known here: version, extends, title, output, device, precision, batch_size, timeout, images, transform, models, statistics, history, compare, checks, report)"
+            "6:1 unknown key 'zzz' (known here: version, extends, title, output, device, precision, batch_size, timeout, images, transform, models, statistics, history, compare, checks, remote, report)"
         ],
     ),
     (HEAD + "crop: 3", ["6:1 unknown key 'crop' (it belongs under 'transform')"]),

@@ -22,7 +22,9 @@ TYPES = {
 MAY = {
     "errors": set(),
     "manifest": set(),
-    "plan": {"manifest", "sources.catalogue"},
+    "remote": set(),
+    "fetching": {"remote"},
+    "plan": {"manifest", "remote", "sources.catalogue"},
     "sources": set(),
     "checkpoints": {"sources"},
     "images": set(),
@@ -44,6 +46,7 @@ MAY = {
         "manifest",
         "plan",
         "executors",
+        "fetching",
         "collect",
         "statistics",
         "results",
@@ -51,7 +54,7 @@ MAY = {
         "report",
         "images.logo",
     },
-    "upkeep": {"manifest", "results.entries"},
+    "upkeep": {"fetching", "manifest", "remote", "results.entries"},
     "process": set(),
     "collector": set(),
     "cli": {
@@ -76,6 +79,7 @@ ONLY = {
     "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"progress", "terminal"},
+    "fsspec": {"remote"},
 }
 
 

@@ -266,8 +266,8 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The store."
 
 @store_app.command()
 def verify(folder: FolderArgument = Path(".featreport")) -> None:
-    """Read every entry; set aside those that are damaged."""
-    whole, bad = upkeep.store_at(folder).verify()
+    """Read every entry and copy; set aside those that are damaged."""
+    whole, bad = upkeep.verify_store(folder)
     typer.echo(f"{folder}: {whole} whole, {bad} damaged and set aside")
     raise typer.Exit(1 if bad else 0)
 

@@ -33,8 +33,8 @@ def earlier(plan: Plan) -> Results | None:
     Raises:
         ManifestError: the file holds none.
     """
-    if plan.baseline is None or plan.baseline.path is None:
-        return None
+    if plan.baseline is None or plan.baseline.path is None or not plan.baseline.path.is_absolute():
+        return None  # or of results elsewhere that were not fetched
     try:
         return codec.load(plan.baseline.path)
     except ResultsError as error:
@@ -182,7 +182,8 @@ def describe(plan: Plan) -> list[str]:
     if plan.history is not None:
         told.append(f"history   {formats.plural(len(History(plan.history).state()), 'file')} of builds")
     if plan.baseline is not None:
-        what = "a run of this build" if before is None else f"{len(before.runs)} earlier runs"
+        what = "fetched when it is built" if plan.baseline.url else "a run of this build"
+        what = what if before is None else f"{len(before.runs)} earlier runs"
         if plan.baseline.history is not None:
             what = "for each run an earlier build of the history"
         told.append(f"baseline  {plan.baseline.text} ({what})")

@@ -14,6 +14,7 @@ from pathlib import Path
 from featreport import gate, manifest
 from featreport.errors import ManifestError, OutputError, ResultsError, TooLargeError
 from featreport.executors.serial import Outcome, Progress, Silent, execute, keys
+from featreport.fetching import fetched
 from featreport.plan import resolve
 from featreport.plan.fingerprint import canonical, made_by
 from featreport.plan.look import SECTIONS, plugins
@@ -133,6 +134,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
         OutputError: the report could not be written.
     """
     listener = progress or Silent()
+    plan = fetched(plan, listener.mention)
     store = None if plan.store is None else Store(plan.store, listener.mention)
     known = keys(plan) if store is not None else ()
     state = _state(plan, known)

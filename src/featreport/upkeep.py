@@ -8,6 +8,8 @@ from pathlib import Path
 
 from featreport import manifest
 from featreport.errors import ManifestError
+from featreport.fetching import copies_of
+from featreport.remote import Copies
 from featreport.results.entries import Store
 
 
@@ -43,4 +45,23 @@ def clear_store(folder: Path, keep: str, max_size: str | None) -> tuple[int, int
         most = None if max_size is None else manifest.bytes_of(max_size)
     except ValueError as error:
         raise ManifestError(f"--max-size: {error}") from None
-    return store_at(folder).collect(seconds, most)
+    store, copies = store_at(folder), _copies(folder)
+    gone = store.collect(seconds, most, list(copies.all()))
+    copies.tidy()
+    return gone
+
+
+def verify_store(folder: Path) -> tuple[int, int]:
+    """Read every entry of a store, and every copy of a file elsewhere; return how many are whole, and how many not.
+
+    What is not is set aside, or removed where it can be fetched again, and mentioned.
+
+    Raises:
+        ManifestError: there is no such folder.
+    """
+    runs, copies = store_at(folder).verify(), _copies(folder).verify()
+    return runs[0] + copies[0], runs[1] + copies[1]
+
+
+def _copies(folder: Path) -> Copies:
+    return Copies(copies_of(folder), 0, lambda line: print(line, file=sys.stderr))

@@ -79,11 +79,18 @@ def opened(checkpoint: CheckpointRef, source: SourceRef) -> Opened:
     if checkpoint.kind == "weights":
         path = published.fetch(source, checkpoint.weights or "DEFAULT")
         shown, kind = path.name, "published weights"
+    elif checkpoint.missing:
+        raise CheckpointError(checkpoint.missing, "see docs/manifest.md, “Files elsewhere”")
     elif checkpoint.path is not None:
         path, shown, kind = checkpoint.path, checkpoint.text, None
     else:
         raise CheckpointError(f"{checkpoint.text} names no file", "give it a path")
     content = reading.read(path, shown=shown)
+    if checkpoint.sha256 not in {None, content.sha256}:
+        raise CheckpointError(
+            f"{shown}: expected sha256 {checkpoint.sha256}, got {content.sha256}",
+            "it is another file than the manifest means: fetch it again, or correct `sha256`",
+        )
     audit = Load(
         path=shown,
         sha256=content.sha256,

@@ -38,6 +38,8 @@ def decode(ref: ImageRef, color: Literal["RGB", "L"] = "RGB") -> Decoded:
     Raises:
         ImageUnusable: with a one-line reason that names no folder.
     """
+    if ref.missing:
+        raise ImageUnusable(ref.missing)
     content = _read(ref.path)
     digest = hashlib.sha256(content).hexdigest()
     notes: list[str] = []

@@ -1,7 +1,7 @@
 from featreport.manifest.editor import json_schema, missing, starter
+from featreport.manifest.jobs import Check
 from featreport.manifest.read import load, read
 from featreport.manifest.schema import (
-    Check,
     CheckpointEntry,
     ImagesEntry,
     Manifest,

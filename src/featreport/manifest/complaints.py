@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from featreport.manifest import schema
+from featreport.manifest import jobs, schema
 from featreport.manifest.scalars import Loc, describe, did_you_mean, join_words, nearest, quote, spell
+from featreport.manifest.section import Section
 
-SECTIONS: dict[str, type[schema.Section]] = {
+SECTIONS: dict[str, type[Section]] = {
     "": schema.Document,
     "images": schema.ImagesEntry,
     "transform": schema.TransformEntry,
@@ -21,8 +22,9 @@ SECTIONS: dict[str, type[schema.Section]] = {
     "models[].images": schema.ImagesEntry,
     "models[].transform": schema.TransformEntry,
     "statistics": schema.Statistics,
-    "compare": schema.Compare,
-    "checks[]": schema.Check,
+    "compare": jobs.Compare,
+    "checks[]": jobs.Check,
+    "remote": jobs.Remote,
     "report": schema.Report,
 }
 _HOME = {

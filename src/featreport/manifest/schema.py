@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from featreport.errors import Problem
 from featreport.manifest import values as v
+from featreport.manifest.jobs import Check, Compare, Remote
 from featreport.manifest.scalars import describe
+from featreport.manifest.section import Section
 
 Mark = tuple[int, int]
 TAGS = ("<text>", "<list>", "<mapping>", "<number>")
@@ -53,18 +55,12 @@ def _side_lengths(value: Any) -> Any:
     return value
 
 
-class Section(BaseModel):
-    """Base of the manifest's parts: immutable, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class ImagesEntry(Section):
     """Which images, and at most how many."""
 
     paths: tuple[v.ImagePath, ...] = Field(
         min_length=1,
-        description="Files, folders and globs, relative to the manifest; or package:DISTRIBUTION/path.",
+        description="Files, folders and globs, relative to the manifest; package:DISTRIBUTION/path; https://, s3:// …",
     )
     limit: v.Count | None = Field(None, description="Take at most this many, in order.")
 
@@ -112,9 +108,13 @@ class CheckpointEntry(Section):
     """A checkpoint with a name of its own, or one that is nested under a key of its file."""
 
     path: v.CheckpointPath = Field(
-        description="As in the short form: a path, a glob, package:, weights: or random:."
+        description="As in the short form: a path, a glob, package:, weights:, random:, or https://, s3://, gs:// …"
     )
     name: v.Text | None = Field(None, description="Its name in the run id; otherwise the file's name.")
+    sha256: v.Sha256 | None = Field(
+        None,
+        description="The SHA-256 that the file must have; of a file elsewhere a copy then serves without asking.",
+    )
     key: v.Text | None = Field(
         None, description="Which nested state dict of the file to take, e.g. state_dict_ema."
     )
@@ -182,51 +182,6 @@ class Statistics(Section):
     )
     alpha: v.YesNo = Field(
         False, description="Fit a power law to the spectrum of every weight: a heuristic, and slow."
-    )
-
-
-class Compare(Section):
-    """What the runs are compared with."""
-
-    baseline: v.Text | None = Field(
-        None,
-        description="A run id of this manifest, the path of earlier results (.json) or of a report (.html), or with "
-        "a history: latest or best, for each run the newest or the best earlier build of it.",
-    )
-    metric: (
-        Literal["dead_fraction", "dead_channels", "near_zero_fraction", "zero_fraction", "nonfinite"] | None
-    ) = Field(None, description="What the best build is the best in.")
-    better: Literal["lower", "higher"] = Field(
-        "lower", description="Which of two values of it is the better one."
-    )
-    cka: v.YesNo = Field(
-        False,
-        description="Also how alike the layers of two runs see the same images (debiased linear CKA): of each run and "
-        "the baseline, or the first run.",
-    )
-
-
-class Check(Section):
-    """A rule that measured numbers must keep: each of them on its own, never their mean."""
-
-    metric: v.Metric = Field(
-        description="A number of the results, e.g. activations.dead, weights.zero_fraction, summary.dead_fraction, "
-        "load.missing; a list counts by its length."
-    )
-    min: v.Number | None = Field(None, description="Smallest allowed value.")
-    max: v.Number | None = Field(None, description="Largest allowed value.")
-    equals: v.Number | None = Field(None, description="The only allowed value.")
-    max_increase: v.NotNegative | None = Field(
-        None, description="How much more than the baseline's it may be."
-    )
-    max_relative_increase: v.NotNegative | None = Field(
-        None, description="The same as a share of the baseline's, e.g. 0.1; of both the larger counts."
-    )
-    level: Literal["error", "warn"] = Field("error", description="Whether breaking it fails the build.")
-    models: v.Text = Field("*", description="Glob of model names or run ids.")
-    layers: v.Text = Field("*", description="Glob of layer or tensor names.")
-    scope: Literal["layer", "run"] | None = Field(
-        None, description="layer: each layer on its own; run: the count over all its layers."
     )
 
 
@@ -301,6 +256,7 @@ class Document(Section):
         None,
         description="Rules that measured numbers must keep; without any a default set warns, [] is none.",
     )
+    remote: Remote = Field(default_factory=Remote, description="What may be fetched from elsewhere.")
     report: Report = Field(default_factory=Report, description="How much the report shows.")
 
 

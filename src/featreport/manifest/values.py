@@ -148,7 +148,17 @@ def _metric(text: str) -> str:
     return text
 
 
+def _sha256(value: Any) -> str:
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"expected a SHA-256, 64 hex digits (sha256sum FILE), got {describe(value)}")
+    return text
+
+
 Text = Annotated[str, Strict(), AfterValidator(_clean)]
+Sha256 = Annotated[
+    str, BeforeValidator(_sha256), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})
+]
 ModelName = Annotated[Text, AfterValidator(_model_name)]
 Source = Annotated[Text, AfterValidator(_source)]
 CheckpointPath = Annotated[Text, AfterValidator(_checkpoint)]

@@ -44,14 +44,26 @@ def checkpoints_of(entry: str | CheckpointEntry, place: str, folder: Path) -> li
         ref = _allowing(CheckpointRef("weights", given.path, weights=rest), given)
         return [Named(ref, given.name or rest, place, bool(given.name), False)]
     found = checkpoints(given.path, folder)
+    if any(file.url and file.path.suffix == ".json" for file in found):
+        raise NotFoundError(
+            f"{quote(given.path)}: an index of shards is not read from elsewhere; fetch its folder first"
+        )
     if given.name and len(found) > 1:
         count = len(found)
         raise NotFoundError(
             f"a name stands for one checkpoint, but {quote(given.path)} matches {count} files"
         )
+    if given.sha256 and len(found) > 1:
+        count = len(found)
+        raise NotFoundError(f"a sha256 is of one checkpoint, but {quote(given.path)} matches {count} files")
     return [
         Named(
-            _allowing(CheckpointRef("file", file.name, path=file.path, key=given.key), given),
+            _allowing(
+                CheckpointRef(
+                    "file", file.name, path=file.path, key=given.key, sha256=given.sha256, url=file.url
+                ),
+                given,
+            ),
             given.name or _stem(file.path),
             place,
             bool(given.name),
@@ -79,7 +91,7 @@ def distinct(named: list[Named]) -> list[Named]:
         if one.matched and one.ref.path in outright:
             continue
         ref = one.ref
-        what = (ref.kind, ref.path, ref.weights, ref.seed, ref.key)
+        what = (ref.kind, ref.path, ref.url, ref.weights, ref.seed, ref.key)
         allowed = (ref.strict, ref.allow_missing, ref.allow_unexpected)
         unique.setdefault((what, allowed, one.name if one.explicit else None), one)
     kept = list(unique.values())
@@ -88,10 +100,15 @@ def distinct(named: list[Named]) -> list[Named]:
     for group in {one.name for one in clashing}:
         members = [one for one in clashing if one.name == group]
         taken = {one.name for one in kept if one not in members} | {group}
-        names = _told_apart([one.ref.path for one in members if one.ref.path], taken)
+        names = _told_apart([_told_by(one.ref) for one in members], taken)
         for one, name in zip(members, names, strict=False):
             kept[kept.index(one)] = Named(one.ref, name, one.place, one.explicit, one.matched)
     return kept
+
+
+def _told_by(ref: CheckpointRef) -> Path:
+    """Return the path whose folders tell a checkpoint from others: of a file elsewhere its address."""
+    return Path(ref.text) if ref.url is not None or ref.path is None else ref.path
 
 
 def _told_apart(paths: list[Path], taken: set[str]) -> list[str]:

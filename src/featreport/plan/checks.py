@@ -10,8 +10,10 @@ from typing import Any, Literal
 from featreport.manifest import Check, Manifest
 from featreport.manifest.metrics import find
 from featreport.manifest.scalars import did_you_mean, quote
-from featreport.plan.files import absolute
+from featreport.plan.files import absolute, elsewhere
+from featreport.plan.packages import NotFoundError
 from featreport.plan.types import BaselineRef, CheckPlan, RunPlan
+from featreport.remote import is_remote
 
 Complain = Callable[[str, str], None]
 Which = Literal["latest", "best"]
@@ -101,6 +103,13 @@ def baseline_of(
     for which in BUILDS:
         if text == which:
             return _of_history(manifest, which, place, complain)
+    if is_remote(text):
+        try:
+            found = elsewhere(text)[0]
+        except NotFoundError as error:
+            complain(where, str(error))
+            return None
+        return BaselineRef(found.name, place, path=found.path, url=found.url)
     path = absolute(text, manifest.folder_of(where))
     if path.is_file():
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from featreport.manifest.scalars import did_you_mean, quote
 from featreport.plan.order import display, natural
 from featreport.plan.packages import NotFoundError, shipped
+from featreport.remote import RemoteError, find, is_remote
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
@@ -21,6 +22,7 @@ class Found:
     path: Path
     name: str
     matched: bool
+    url: str | None = None
 
 
 def images(text: str, folder: Path) -> list[Found]:
@@ -64,6 +66,8 @@ def absolute(text: str, folder: Path) -> Path:
 
 
 def _find(text: str, folder: Path, *, folders: bool) -> list[Found]:
+    if is_remote(text):
+        return elsewhere(text)
     if text.startswith("package:"):
         files = shipped(text)
         outright = len(files) == 1 and files[0][1] == text
@@ -75,6 +79,20 @@ def _find(text: str, folder: Path, *, folders: bool) -> list[Found]:
     except OSError as error:
         raise NotFoundError(f"{quote(text)} cannot be read ({error.strerror})") from None
     return [Found(one, display(one, folder, absolute=outside), matched) for one in paths]
+
+
+def elsewhere(text: str) -> list[Found]:
+    """Return the files that an address names; their paths are those that copies of them will have below a store.
+
+    Raises:
+        NotFoundError: there are none, or the other side cannot be asked.
+    """
+    try:
+        found, matched = find(text)
+    except RemoteError as error:
+        raise NotFoundError(str(error)) from None
+    files = [Found(Path(one.place, one.name), one.shown, matched, one.url) for one in found]
+    return sorted(files, key=lambda file: natural(file.name)) if matched else files
 
 
 def _listed(text: str, path: Path, folder: Path, *, folders: bool) -> tuple[list[Path], bool]:

@@ -144,7 +144,8 @@ def _package(module: str) -> tuple[Path | None, Path | None]:
 def _without_paths(value: Any) -> Any:
     """Drop what is where: contents count, not places."""
     if isinstance(value, dict):
-        return {key: _without_paths(part) for key, part in value.items() if not isinstance(part, Path)}
+        kept = {key: part for key, part in value.items() if not isinstance(part, Path) and key != "url"}
+        return {key: _without_paths(part) for key, part in kept.items()}
     if isinstance(value, (list, tuple)):
         return [_without_paths(part) for part in value]
     return value

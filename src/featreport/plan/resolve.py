@@ -66,6 +66,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
         alpha=manifest.statistics.alpha,
         checks=checks,
         baseline=baseline,
+        max_fetched=manifest.remote.max_bytes,
         cka=manifest.compare is not None and manifest.compare.cka,
         history=None
         if manifest.history is None
@@ -235,6 +236,6 @@ class _Resolver:
             here = f"{place}[{index}]" if listed else f"{place}.paths[{index}]"
             with self.at(here):
                 for file in files.images(text, self.manifest.folder_of(here)):
-                    found.setdefault(file.path, ImageRef(file.path, file.name))
+                    found.setdefault(file.path, ImageRef(file.path, file.name, file.url))
         limit = None if isinstance(written, tuple) else written.limit
         return tuple(found.values())[:limit]

@@ -32,14 +32,24 @@ class CheckpointRef:
     strict: bool = True  # False: what does not fit is left out, and listed
     allow_missing: tuple[str, ...] = ()  # globs of the model's tensors that the file may lack
     allow_unexpected: tuple[str, ...] = ()  # globs of the file's tensors that the model may lack
+    sha256: str | None = None  # that the file must have
+    url: str | None = (
+        None  # where it is fetched from; `path` is of its copy then, below the store once it is fetched
+    )
+    missing: str = ""  # why it could not be fetched
 
 
 @dataclass(frozen=True)
 class ImageRef:
-    """One image file: its absolute path and the name the report shows (never an absolute path)."""
+    """One image file: its absolute path and the name the report shows (never an absolute path).
+
+    `url` and `missing` as of a checkpoint.
+    """
 
     path: Path
     name: str
+    url: str | None = None
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,7 @@ class BaselineRef:
     place: str  # where the manifest names it, for messages: "config.yaml:12:3 compare.baseline"
     run: str | None = None
     path: Path | None = None  # absolute
+    url: str | None = None  # where it is fetched from
     history: Literal["latest", "best"] | None = None  # for each run a build of the history
     metric: str = ""  # what the best is the best in: a headline number, e.g. dead_fraction
     higher: bool = False  # whether a larger one is better
@@ -165,6 +176,7 @@ class Plan:
     checks: tuple[CheckPlan, ...] = ()
     baseline: BaselineRef | None = None
     history: Path | None = None  # the folder of earlier builds, absolute
+    max_fetched: int = 5_000_000_000  # bytes of a file elsewhere
     cka: bool = False  # whether the layers of runs are compared by what they make of the images
     variables: tuple[str, ...] = ()  # environment variables that the manifest names; never their values
     overrides: tuple[str, ...] = ()  # PATH=VALUE as given with --set

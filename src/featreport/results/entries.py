@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,14 +86,19 @@ class Store:
         found = [self.read(key) is not None for key, _ in self.entries()]
         return sum(found), len(found) - sum(found)
 
-    def collect(self, keep: float, most: int | None) -> tuple[int, int]:
+    def collect(self, keep: float, most: int | None, more: Iterable[Path] = ()) -> tuple[int, int]:
         """Remove entries not used for `keep` seconds, then the longest unused beyond `most` bytes in all.
 
         Also what was set aside and what killed builds left behind. Returns how many entries went, and their bytes.
+
+        Args:
+            keep: seconds.
+            most: bytes; None: any.
+            more: other files of the store, which count and go like entries.
         """
         now = time.time()
         aged = []
-        for _, path in self.entries():
+        for path in (*(path for _, path in self.entries()), *more):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 aged.append((status.st_mtime, status.st_size, path))

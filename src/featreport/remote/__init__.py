@@ -1,0 +1,6 @@
+"""Files elsewhere (`s3://`, `gs://`, `https://` …): what an address names, and copies of it that are verified."""
+
+from featreport.remote.address import Address, RemoteError, find, is_remote
+from featreport.remote.copies import Copies
+
+__all__ = ["Address", "Copies", "RemoteError", "find", "is_remote"]

@@ -1,0 +1,437 @@
+"""Files elsewhere: fetched once, verified, told without secrets; what cannot be had fails its own run alone."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+import featreport
+from featreport import pipeline, upkeep
+from featreport.cli import app
+from featreport.errors import ManifestError
+from featreport.remote import Address, Copies, RemoteError, address, find
+
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+        self(__import__("torch").zeros(1, 3, 8, 8))
+"""
+SECRET = "X-Signature=0123456789abcdef"
+
+
+@dataclass
+class Site:
+    """A small web server: its files, what it was asked, and how it misbehaves."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    tags: bool = True
+    sizes: bool = True
+    fails: list[int] = field(default_factory=list)  # the status of the next answers to GET
+    cut: int = 0  # how many of the next answers to GET end early
+    url: str = ""
+
+    def gets(self) -> list[str]:
+        return [path for method, path in self.asked if method == "GET"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    def __init__(self, site: Site, *rest) -> None:
+        self.site = site
+        super().__init__(*rest)
+
+    def log_message(self, *_) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        site, path = self.site, self.path.split("?")[0]
+        site.asked.append((self.command, path))
+        content = site.files.get(path)
+        status = site.fails.pop(0) if body and site.fails else 200 if content is not None else 404
+        self.send_response(status)
+        content = content or b""
+        if site.sizes:
+            self.send_header("Content-Length", str(len(content) if status == 200 else 0))
+        if site.tags and status == 200:
+            self.send_header("ETag", f'"{hashlib.md5(content).hexdigest()}"')
+        self.end_headers()
+        if body and status == 200:
+            whole = not site.cut
+            site.cut = max(0, site.cut - 1)
+            self.wfile.write(content if whole else content[: len(content) // 2])
+        self.close_connection = True
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    found = Site()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, found))
+    found.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address, "PAUSE", 0.01)
+    monkeypatch.setattr("featreport.remote.copies.PAUSE", 0.01)
+
+
+def photo(seed: int) -> bytes:
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def project(tmp_path: Path, site: Site) -> Path:
+    """A manifest with a checkpoint and an image elsewhere, beside those of this machine."""
+    (tmp_path / "net.py").write_text(NET)
+    namespace: dict = {}
+    exec(NET, namespace)  # the network above
+    torch.manual_seed(0)
+    stream = io.BytesIO()
+    torch.save(namespace["Net"]().state_dict(), stream)
+    site.files = {"/runs/last.pt": stream.getvalue(), "/photos/one.png": photo(1)}
+    (tmp_path / "last.pt").write_bytes(stream.getvalue())
+    (tmp_path / "two.png").write_bytes(photo(2))
+    (tmp_path / "config.yaml").write_text(
+        f"""version: 1
+output: report.html
+device: cpu
+transform: none
+images: ["{site.url}/photos/one.png?{SECRET}", two.png]
+models:
+  - name: net
+    source: python:net.py:Net
+    checkpoints:
+      - {{name: elsewhere, path: "{site.url}/runs/last.pt?{SECRET}"}}
+      - {{name: here, path: last.pt}}
+"""
+    )
+    return tmp_path / "config.yaml"
+
+
+def test_a_run_over_files_elsewhere_is_the_run_over_the_same_files_here(project: Path, site: Site) -> None:
+    far, here = featreport.build(project).runs
+    assert far.status == here.status == "ok"
+    assert far.weights == here.weights
+    assert [tap.mean for tap in far.activations] == [tap.mean for tap in here.activations]
+    assert far.load is not None
+    assert here.load is not None
+    assert far.load.sha256 == here.load.sha256 == hashlib.sha256(site.files["/runs/last.pt"]).hexdigest()
+    assert far.load.path == f"{site.url}/runs/last.pt"
+    assert far.images.files[0].name == f"{site.url}/photos/one.png"
+
+
+def test_no_secret_of_an_address_leaves_the_manifest(project: Path) -> None:
+    featreport.build(project)
+    results = json.loads(project.with_name("report.json").read_text())
+    told = results["provenance"].pop("manifest_text")
+    assert SECRET in told  # as it is written there; ${NAME} keeps it out
+    assert SECRET not in json.dumps(results)
+    for note in project.parent.glob(".featreport/remote/*/copy.json"):
+        assert "Signature" not in note.read_text()
+
+
+def test_a_second_build_asks_and_fetches_nothing(project: Path, site: Site) -> None:
+    featreport.build(project)
+    report = project.with_name("report.html").read_bytes()
+    assert sorted(site.gets()) == ["/photos/one.png", "/runs/last.pt"]
+    site.asked.clear()
+    featreport.build(project)
+    assert site.gets() == []
+    assert {path for _, path in site.asked} == {"/photos/one.png", "/runs/last.pt"}
+    assert project.with_name("report.html").read_bytes() == report
+
+
+def test_another_signature_is_the_same_file(project: Path, site: Site) -> None:
+    featreport.build(project)
+    site.asked.clear()
+    project.write_text(project.read_text().replace(SECRET, "X-Signature=fedcba9876543210"))
+    mentioned: list[str] = []
+    plan = pipeline.make_plan(project)
+    pipeline.run_plan(plan, Listener(mentioned))
+    assert site.gets() == []
+    assert mentioned.count("kept") == 2
+
+
+class Listener:
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+
+    def run_started(self, *_) -> None:
+        self.said.append("measured")
+
+    def images_done(self, *_) -> None: ...
+
+    def run_finished(self, *_) -> None: ...
+
+    def run_kept(self, *_) -> None:
+        self.said.append("kept")
+
+    def mention(self, line: str) -> None:
+        self.said.append(line)
+
+
+def test_a_file_that_changed_is_fetched_and_measured_anew(project: Path, site: Site) -> None:
+    featreport.build(project)
+    site.asked.clear()
+    site.files["/photos/one.png"] = photo(3)
+    said: list[str] = []
+    built = pipeline.run_plan(pipeline.make_plan(project), Listener(said))
+    assert site.gets() == ["/photos/one.png"]
+    assert said.count("measured") == 2
+    assert built.results.runs[0].images.files[0].sha256 == hashlib.sha256(photo(3)).hexdigest()
+
+
+def test_a_server_that_does_not_tell_versions_is_asked_for_the_file_every_time(
+    project: Path, site: Site
+) -> None:
+    site.tags = False
+    featreport.build(project)
+    site.asked.clear()
+    featreport.build(project)
+    assert sorted(site.gets()) == ["/photos/one.png", "/runs/last.pt"]
+
+
+def test_a_damaged_copy_is_removed_mentioned_and_fetched_again(project: Path, site: Site) -> None:
+    featreport.build(project)
+    report = project.with_name("report.html").read_bytes()
+    copy = next(project.parent.glob(".featreport/remote/*/last.pt"))
+    content = bytearray(copy.read_bytes())
+    content[100] ^= 1
+    copy.write_bytes(content)
+    site.asked.clear()
+    said: list[str] = []
+    pipeline.run_plan(pipeline.make_plan(project), Listener(said))
+    assert site.gets() == ["/runs/last.pt"]
+    assert any("is damaged; removed" in line and "last.pt" in line for line in said)
+    assert project.with_name("report.html").read_bytes() == report
+
+
+@pytest.mark.parametrize("trouble", ["busy", "cut"])
+def test_a_transfer_that_breaks_is_tried_again(tmp_path: Path, site: Site, trouble: str) -> None:
+    site.files["/x.bin"] = os.urandom(100_000)
+    if trouble == "busy":
+        site.fails = [503, 503]
+    else:
+        site.cut = 2
+    said: list[str] = []
+    path = Copies(tmp_path, 10**6, said.append).get(Address(f"{site.url}/x.bin"))
+    assert path.read_bytes() == site.files["/x.bin"]
+    assert sum("trying again" in line for line in said) == 2
+    assert [file.name for file in path.parent.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_transfer_that_keeps_breaking_says_so_and_leaves_nothing(tmp_path: Path, site: Site) -> None:
+    site.files["/x.bin"] = os.urandom(100_000)
+    site.cut = 99
+    with pytest.raises(RemoteError, match=r"127\.0\.0\.1:\d+/x\.bin.*tried 3 times"):
+        Copies(tmp_path, 10**6, lambda _: None).get(Address(f"{site.url}/x.bin"))
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize("sizes", [True, False])
+def test_a_file_larger_than_allowed_is_refused_also_where_its_size_is_not_told(
+    tmp_path: Path, site: Site, sizes: bool
+) -> None:
+    site.sizes = sizes
+    site.files["/x.bin"] = bytes(30_000_000)
+    with pytest.raises(RemoteError, match=r"remote\.max_bytes allows 1,000"):
+        Copies(tmp_path, 1000, lambda _: None).get(Address(f"{site.url}/x.bin"))
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+def test_a_checksum_pins_the_file_and_needs_no_server_later(tmp_path: Path, site: Site) -> None:
+    site.files["/x.bin"] = b"content"
+    digest = hashlib.sha256(b"content").hexdigest()
+    copies, there = Copies(tmp_path, 10**6, lambda _: None), Address(f"{site.url}/x.bin")
+    path = copies.get(there, digest)
+    site.asked.clear()
+    assert copies.get(there, digest) == path
+    assert site.asked == []
+    with pytest.raises(RemoteError, match="another file than was meant"):
+        copies.get(there, "0" * 64)
+
+
+def test_a_checkpoint_with_another_checksum_fails_its_run_alone(project: Path) -> None:
+    wrong = "f" * 64
+    project.write_text(project.read_text().replace("name: here,", f"name: here, sha256: {wrong},"))
+    far, here = featreport.build(project).runs
+    assert far.status == "ok"
+    assert here.status == "failed"
+    assert here.error is not None
+    assert here.error.stage == "checkpoint"
+    assert f"expected sha256 {wrong}, got " in here.error.message
+
+
+def test_what_goes_away_between_plan_and_build_fails_its_run_alone(project: Path, site: Site) -> None:
+    plan = pipeline.make_plan(project)
+    del site.files["/runs/last.pt"]
+    far, here = pipeline.run_plan(plan).results.runs
+    assert far.status == "failed"
+    assert far.error is not None
+    assert far.error.stage == "checkpoint"
+    assert far.error.message == f"no such file: {site.url}/runs/last.pt"
+    assert here.status == "ok"
+
+
+def test_an_image_that_cannot_be_had_is_listed_with_the_reason(project: Path, site: Site) -> None:
+    plan = pipeline.make_plan(project)
+    del site.files["/photos/one.png"]
+    for run in pipeline.run_plan(plan).results.runs:
+        assert run.status == "ok"
+        assert run.images.count == 1
+        assert run.images.failed[0].reason == f"no such file: {site.url}/photos/one.png"
+
+
+def test_what_is_not_there_is_a_mistake_in_the_manifest_with_its_place(project: Path, site: Site) -> None:
+    project.write_text(project.read_text().replace("runs/last.pt", "runs/lost.pt"))
+    with pytest.raises(ManifestError) as caught:
+        pipeline.make_plan(project)
+    assert "config.yaml:10:" in str(caught.value)
+    assert f"models[0].checkpoints[0].path: no such file: {site.url}/runs/lost.pt" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(project: Path, site: Site) -> None:
+    site.files["/other/last.pt"] = site.files["/runs/last.pt"]
+    text = (
+        project.read_text()
+        .replace("name: elsewhere, ", "")
+        .replace("      - {name: here, path: last.pt}", f'      - "{site.url}/other/last.pt"')
+    )
+    project.write_text(text)
+    runs = pipeline.make_plan(project).runs
+    assert [run.id for run in runs] == ["net/runs/last", "net/other/last"]
+
+
+def test_an_index_of_shards_elsewhere_is_refused_with_what_to_do(project: Path, site: Site) -> None:
+    site.files["/runs/model.safetensors.index.json"] = b"{}"
+    project.write_text(project.read_text().replace("runs/last.pt", "runs/model.safetensors.index.json"))
+    with pytest.raises(ManifestError, match="fetch its folder first"):
+        pipeline.make_plan(project)
+
+
+def test_checking_a_manifest_fetches_nothing(project: Path, site: Site) -> None:
+    outcome = CliRunner().invoke(app, ["check", str(project)])
+    assert outcome.exit_code == 0, outcome.output
+    assert site.gets() == []
+    assert not (project.parent / ".featreport").exists()
+    assert SECRET not in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ftp://host/x.pt", "expected https://, http://, s3://"),
+        ("htps://host/x.pt", r"did you mean https://\?"),
+        ("file:///etc/passwd", "expected https://"),
+        ("simplecache::s3://bucket/x.pt", None),
+        ("https://host/x::file:///etc/passwd", "expected https://"),
+        ("gs://bucket/x.pt", "needs the package gcsfs: pip install gcsfs"),
+    ],
+)
+def test_an_address_that_is_not_read_says_which_are(url: str, said: str | None) -> None:
+    if said is None:
+        from featreport.remote import is_remote
+
+        assert not is_remote(url)  # a path like any other, which is not there
+        return
+    with pytest.raises(RemoteError, match=said):
+        find(url)
+
+
+def test_a_server_that_is_not_there_is_told_apart_from_a_file_that_is_not_there() -> None:
+    with pytest.raises(RemoteError, match=r"http://127\.0\.0\.1:9/x\.pt cannot be read \(Client\w+"):
+        find("http://user:geheim@127.0.0.1:9/x.pt?token=abcdefgh")
+    with pytest.raises(RemoteError) as caught:
+        find("http://user:geheim@127.0.0.1:9/x.pt?token=abcdefgh")
+    assert "geheim" not in str(caught.value)
+    assert "abcdefgh" not in str(caught.value)
+
+
+def test_a_glob_and_a_folder_name_what_lies_there_in_natural_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    monkeypatch.setitem(address.SCHEMES, "memory", "fsspec")
+    system = MemoryFileSystem()
+    for name in ("epoch_10.pt", "epoch_2.pt", "notes.txt"):
+        system.pipe(f"/runs/{name}", b"x")
+    try:
+        from featreport.plan import files
+
+        found = files.checkpoints("memory://runs/epoch_*.pt", Path("/"))
+        assert [file.name for file in found] == ["memory://runs/epoch_2.pt", "memory://runs/epoch_10.pt"]
+        assert all(file.matched for file in found)
+        assert len(files.checkpoints("memory://runs/", Path("/"))) == 3
+        with pytest.raises(files.NotFoundError, match="is a folder: write memory://runs/"):
+            files.checkpoints("memory://runs", Path("/"))
+        with pytest.raises(files.NotFoundError, match="matches no file"):
+            files.checkpoints("memory://runs/*.bin", Path("/"))
+        with pytest.raises(files.NotFoundError, match="no image in"):
+            files.images("memory://runs/*.txt", Path("/"))
+    finally:
+        system.rm("/runs", recursive=True)
+
+
+def test_the_baseline_may_lie_elsewhere(project: Path, site: Site) -> None:
+    featreport.build(project)
+    site.files["/before.json"] = project.with_name("report.json").read_bytes()
+    project.write_text(project.read_text() + f"compare: {{baseline: '{site.url}/before.json'}}\n")
+    outcome = CliRunner().invoke(app, ["check", str(project)])
+    assert "fetched when it is built" in outcome.output
+    results = featreport.build(project)
+    assert [one.run for one in results.compared] == [run.id for run in results.runs]
+    assert all(one.reason is None for one in results.compared)
+    site.files["/before.json"] = b"no results"
+    with pytest.raises(ManifestError, match=r"config\.yaml:12:\d+ compare\.baseline"):
+        featreport.build(project)
+
+
+def test_copies_are_verified_and_go_when_they_were_not_used_for_long(project: Path) -> None:
+    featreport.build(project)
+    store = project.parent / ".featreport"
+    copy = next(store.glob("remote/*/last.pt"))
+    assert upkeep.verify_store(store) == (4, 0)
+    old = copy.stat().st_mtime - 40 * 86400
+    os.utime(copy, (old, old))
+    size = copy.stat().st_size
+    assert upkeep.clear_store(store, "30d", None) == (1, size)
+    assert not copy.parent.exists()
+    other = next(store.glob("remote/*/one.png"))
+    other.write_bytes(b"damaged")
+    assert upkeep.verify_store(store) == (2, 1)
+
+
+def test_only_what_is_asked_for_is_fetched(project: Path, site: Site) -> None:
+    featreport.build(project, only="net/here")
+    assert site.gets() == ["/photos/one.png"]
