@@ -63,6 +63,8 @@ def cells(axes: Axes, values: Sequence[Sequence[float | None]]) -> Any:
 def key(figure: Figure, picture: Any, box: tuple[float, float, float, float]) -> Axes:
     """Draw the scale beside the cells, in shares of the figure; return its axes."""
     bar = figure.add_axes(box)
-    figure.colorbar(picture, cax=bar, ticks=[0, 0.5, 1])
+    scale = figure.colorbar(picture, cax=bar, ticks=[0, 0.5, 1])
+    scale.outline.set_edgecolor(canvas.HAIRLINE)
+    bar.tick_params(colors=canvas.MUTED, labelsize=9, length=0)
     bar.grid(visible=False)
     return bar

@@ -72,7 +72,7 @@ def _failed(run: Run) -> Finding:
     if run.error is None:
         return Finding("fail", "failed, and left no reason.", Target(run.id), 0)
     first = next((line for line in run.error.message.splitlines() if line.strip()), "no reason was given")
-    text = f"failed at the {run.error.stage} stage: {formats.shorten(first, 140)}"
+    text = f"failed at the {run.error.stage} stage: {formats.opening(first, 140)}"
     return Finding("fail", text if text.endswith(".") else text + ".", Target(run.id), 0)
 
 
@@ -193,7 +193,7 @@ def _dead_filters(run: Run) -> Iterator[Finding]:
     count = sum(len(tensor.dead) for tensor in tensors)
     text = (
         f"{formats.plural(count, 'filter')} with no weight above the near-zero threshold, "
-        f"most in {formats.shorten(worst.name)}."
+        f"{'all' if len(tensors) == 1 else 'most'} in {formats.shorten(worst.name)}."
     )
     yield Finding("warn", text, Target(run.id, "weight", (worst.name,)), 5, count)
 

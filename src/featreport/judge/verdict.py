@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,8 @@ class Verdict:
 
 def judge(results: Results) -> Verdict:
     """Return what `results` mean."""
-    runs = tuple(_of_run(run) for run in results.runs)
+    broken = Counter(outcome.run for outcome in results.checks if outcome.severity == "error")
+    runs = tuple(_of_run(run, broken[run.id]) for run in results.runs)
     findings = sorted(
         (finding for run in runs for finding in run.findings),
         key=lambda finding: (_ORDER.index(finding.level), finding.rank, -finding.weight),
@@ -51,7 +53,8 @@ def judge(results: Results) -> Verdict:
     )
 
 
-def _of_run(run: Run) -> RunVerdict:
+def _of_run(run: Run, broken: int) -> RunVerdict:
+    """Return the line of a run, of whose checks so many failed."""
     findings = of_run(run)
     level: Level = min((finding.level for finding in findings), key=_ORDER.index, default="ok")
     if run.status == "failed":
@@ -61,6 +64,9 @@ def _of_run(run: Run) -> RunVerdict:
         parts.append(formats.plural(run.summary.nonfinite, "non-finite value"))
     if run.load and (run.load.missing or run.load.mismatched):
         parts.append("only partly loaded")
+    if broken:
+        parts.append(f"{formats.plural(broken, 'check')} failed")
+        level = "fail"
     return RunVerdict(run.id, level, "; ".join(parts) + ".", findings)
 
 
@@ -135,7 +141,8 @@ def _headline(done: Sequence[Run], *, failed: bool) -> str:
     name = formats.shorten(run.id, 80)
     looked = sum(1 for run in done if not weights_alone(run))
     if len(dying) == 1:
-        return f"{name} {losses}." if looked == 1 else f"{name} {losses}; no other run loses any."
+        others = "no other run" if len(eligible) == looked else "no other with rectifiers"
+        return f"{name} {losses}." if len(eligible) == 1 else f"{name} {losses}; {others} loses any."
     everyone = "Both" if looked == 2 else f"All {looked}"  # noqa: PLR2004
     everyone += " networks" if looked < len(done) else ""
     count = everyone if len(dying) == looked else f"{len(dying)} of {looked}"

@@ -123,8 +123,13 @@ def _opened(results: Results, lines: Sequence[RunVerdict]) -> set[str]:
         return {results.runs[0].id}
     failed = {run.id for run in results.runs if run.status == "failed"}
     flagged = [line for line in lines if line.level in {"fail", "warn"} and line.run not in failed]
-    flagged.sort(key=lambda line: (line.level != "fail", line.findings[0].rank, -line.findings[0].weight))
+    flagged.sort(key=_badness)
     return failed | {line.run for line in flagged[:OPEN]}
+
+
+def _badness(line: RunVerdict) -> tuple[bool, int, float]:
+    worst = line.findings[0] if line.findings else None  # none: a check failed
+    return line.level != "fail", worst.rank if worst else 0, -worst.weight if worst else 0
 
 
 def _run(
@@ -142,7 +147,7 @@ def _run(
     """Return the section of `run`, and note in `places` where its rows stand."""
     taps = rows.taps(run, anchor, anchors)
     groups = tensors.weights(run, anchor, anchors)
-    load = audits.load(run.load, anchors.take(anchor, "load"))
+    load = audits.load(run.load, anchors.take(anchor, "load"), measured=run.status == "ok")
     images = audits.images(run, anchors.take(anchor, "images"), shelf, listed)
     unmeasured_anchor, unmeasured = audits.unmeasured(run, anchor, anchors)
     places[Target(run.id)] = anchor

@@ -14,7 +14,7 @@ from featreport.report.shelf import Shelf
 from featreport.results.schema import Faithfulness, Images, Load, Results, Run, weights_alone
 
 
-def load(shown: Load | None, anchor: str) -> LoadAudit | None:
+def load(shown: Load | None, anchor: str, *, measured: bool = True) -> LoadAudit | None:
     """Return the audit of what was loaded, or None where nothing was opened."""
     if shown is None:
         return None
@@ -48,7 +48,7 @@ def load(shown: Load | None, anchor: str) -> LoadAudit | None:
         ("Code the file names; none of it was run", tuple(name(entry) for entry in shown.objects)),
     )
     kept = tuple(entry for entry in lists if entry[1])
-    return LoadAudit(anchor, level, word, _sentence(shown), facts, kept)
+    return LoadAudit(anchor, level, word, _sentence(shown, measured=measured), facts, kept)
 
 
 def load_level(shown: Load) -> tuple[Level, str]:
@@ -67,7 +67,7 @@ def load_level(shown: Load) -> tuple[Level, str]:
     return ("note", "complete, prefix removed") if shown.prefix else ("ok", "complete")
 
 
-def _sentence(shown: Load) -> str:
+def _sentence(shown: Load, *, measured: bool) -> str:
     if shown.format == "random":
         return "Nothing was loaded: the network has its seeded initial values."
     if shown.alone:
@@ -82,7 +82,8 @@ def _sentence(shown: Load) -> str:
         parts.append(f"prefix “{shown.prefix}” removed")
     if shown.key:
         parts.append(f"read from key “{shown.key}”")
-    partial = " The numbers of this run include initial values." if lacking(shown) or shown.mismatched else ""
+    lost = measured and (lacking(shown) or shown.mismatched)
+    partial = " The numbers of this run include initial values." if lost else ""
     return ", ".join(parts) + "." + partial
 
 

@@ -145,7 +145,9 @@ def _listed(some: Channels, now: Sequence[int], before: Sequence[int], words: tu
     if not came and not went:
         return some
     parts = [
-        f"{what}: {formats.ranges(found)}" for what, found in zip(words, (came, went), strict=True) if found
+        f"{what}: {'channel' if len(found) == 1 else 'channels'} {formats.ranges(found)}"
+        for what, found in zip(words, (came, went), strict=True)
+        if found
     ]
     told = f"Against the baseline {'; '.join(parts)}."
     change = _signed(len(now) - len(before), formats.integer) or "other ones"

@@ -33,8 +33,10 @@ def view(results: Results, places: Mapping[Target, str]) -> ChecksView | None:
     rest = len(lines) - MOST
     rows, worst = _rows(outcomes, places), severities(outcomes)
     return ChecksView(
-        level=_LEVELS["error" if worst["error"] else "warn" if worst["warn"] else "ok"],
-        sentence=headline(outcomes),
+        level=_LEVELS["error" if worst["error"] else "warn"]
+        if worst["error"] or worst["warn"]
+        else _calm(outcomes),
+        sentence=f"{headline(outcomes)}{_why_skipped(results)}",
         default=all(outcome.default for outcome in outcomes),
         first=tuple(lines[:SHOWN]),
         more=tuple(lines[SHOWN:MOST]),
@@ -42,6 +44,18 @@ def view(results: Results, places: Mapping[Target, str]) -> ChecksView | None:
         rows=tuple(rows[:MOST_ROWS]),
         rows_left_out=f"{formats.integer(len(rows) - MOST_ROWS)} more" if len(rows) > MOST_ROWS else "",
     )
+
+
+def _calm(outcomes: Sequence[CheckOutcome]) -> Level:
+    """Return the level of checks of which none failed: what was skipped did not pass."""
+    return "note" if any(outcome.verdict == "skipped" for outcome in outcomes) else "ok"
+
+
+def _why_skipped(results: Results) -> str:
+    """Say where all that was skipped was so because its run failed."""
+    failed = {run.id for run in results.runs if run.status == "failed"}
+    skipped = [outcome for outcome in results.checks if outcome.verdict == "skipped"]
+    return " Their runs failed." if skipped and all(outcome.run in failed for outcome in skipped) else ""
 
 
 def relinked(checks: ChecksView, moved: Mapping[str, str]) -> ChecksView:

@@ -220,9 +220,7 @@ def _caption(shown: FeatureMaps, tap: Activation | None, silent: list[int]) -> s
     else:
         whole = f" of {formats.integer(tap.channels)}" if tap else ""
         rule = _RULES[shown.chosen]
-        parts = [
-            f"{formats.plural(len(shown.channels), 'channel')}{whole}{rule}, {images}, one scale for the layer."
-        ]
+        parts = [f"{formats.plural(len(shown.channels), 'channel')}{whole}{rule}, {images}."]
     if shown.high <= shown.low:
         parts.append(f"Nearly every value is {formats.number(shown.low)}: there is no range to scale.")
     if silent and tap:

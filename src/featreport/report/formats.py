@@ -165,6 +165,15 @@ def shorten(text: str, length: int = 60) -> str:
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
 
 
+def opening(text: str, length: int) -> str:
+    """Return the beginning of `text`, up to a space, where it is longer than `length`."""
+    text = clean(text)
+    if len(text) <= length:
+        return text
+    head = text[: length - 1]
+    return f"{head[: max(head.rfind(' '), length // 2)].rstrip(' ,;:')}…"
+
+
 def heat(fraction: float | None) -> int:
     """Return the shade of a share, 0 (exactly none, unshaded) to 7 (exactly all)."""
     if not fraction:

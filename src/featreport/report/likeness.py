@@ -29,7 +29,7 @@ def _pair(found: Similarity, number: int) -> Likeness:
     if same:
         least = min(same, key=lambda layer: same[layer])
         told = (
-            f"Layers of the same name: median {median(same.values()):.2f}, least {same[least]:.2f} "
+            f"Layers of the same name: median {_two(median(same.values()))}, least {_two(same[least])} "
             f"at {formats.shorten(least)}."
         )
     over = f"{formats.plural(found.images, 'image')} in {formats.plural(found.batches, 'batch', 'batches')}"
@@ -37,6 +37,14 @@ def _pair(found: Similarity, number: int) -> Likeness:
     text = f"Debiased linear CKA over {over}: 1 is alike up to rotation and scale, 0 unrelated. {told}{rough}"
     figure = ChartFigure(chart, f"Layers of {title}", text, f"Heat map. {text}", f"cka-{number}.csv")
     return Likeness(title, "", figure, tuple(_rows(found, same)))
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}".replace("-", formats.MINUS)
+
+
+def _three(value: float) -> str:
+    return f"{value:.3f}".replace("-", formats.MINUS)
 
 
 def _same(found: Similarity) -> dict[str, float]:
@@ -52,10 +60,10 @@ def _rows(found: Similarity, same: dict[str, float]) -> list[LikeRow]:
     rows: list[LikeRow] = []
     for layer, values in zip(found.layers, found.values, strict=True):
         known = [(value, -place) for place, value in enumerate(values) if value is not None]
-        own = f"{same[layer]:.3f}" if layer in same else formats.NONE
+        own = _three(same[layer]) if layer in same else formats.NONE
         if not known:
             rows.append(LikeRow(name(layer), own, name(formats.NONE), formats.NONE))
             continue
         value, place = max(known)
-        rows.append(LikeRow(name(layer), own, name(found.other_layers[-place]), f"{value:.3f}"))
+        rows.append(LikeRow(name(layer), own, name(found.other_layers[-place]), _three(value)))
     return rows

@@ -107,7 +107,7 @@ def causes(tap: Activation) -> str:
             if tap.firing_rate_bound is None
             else f" (fires on fewer than {formats.rate_bound(tap.images)})"
         )
-        parts.append(f"{formats.integer(silent)} only not seen to fire on these images{bound}")
+        parts.append(f"{formats.integer(silent)} without a proof: not seen to fire on these images{bound}")
     return "; ".join(parts)
 
 

@@ -74,6 +74,10 @@ def _words(track: trend.Track, names: Sequence[str], *, alone: bool) -> str:
     low, high = formats.percent(min(shares)), formats.percent(max(shares))
     between = f"it was {low}" if low == high else f"it was {low} to {high}"
     which = "" if alone else ", which changed most"
+    if len(known) == 2:  # noqa: PLR2004 - one before
+        comma = "" if alone else ","
+        before = f"{formats.percent(last)} in {names[start]}"
+        return f"In {run}{which}{comma} {before}, {formats.percent(now)} in {names[end]}."
     step = "as" if last == now else f"after {formats.percent(last)}"
     return f"In {run}{which}, {between} before; {formats.percent(now)} in {names[end]}, {step} in {names[start]}."
 
