@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from featreport.collector import passed_over, uncollected
+from featreport.collector import passed_over, process, uncollected
 
 
 class Cycle:
@@ -36,6 +36,19 @@ def test_whoever_switched_it_off_finds_it_off() -> None:
         gc.enable()
 
 
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "ours", True)
+
+
+def test_in_another_process_everything_is_looked_at() -> None:
+    old = weakref.ref(Cycle())
+    with passed_over():
+        gc.collect()
+        assert old() is None
+
+
+@pytest.mark.usefixtures("ours")
 def test_only_new_objects_are_looked_at_and_afterwards_all() -> None:
     old = weakref.ref(Cycle())
     with passed_over():
@@ -48,6 +61,7 @@ def test_only_new_objects_are_looked_at_and_afterwards_all() -> None:
     assert gc.get_freeze_count() == 0
 
 
+@pytest.mark.usefixtures("ours")
 def test_who_froze_for_longer_stays_frozen() -> None:
     gc.freeze()
     try:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
+import re
+import signal
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +29,7 @@ from typer.testing import CliRunner
 import featreport
 from featreport import pipeline, upkeep
 from featreport.cli import app
-from featreport.errors import ManifestError
+from featreport.errors import ManifestError, OutputError
 from featreport.remote import Address, Copies, RemoteError, address, find
 
 NET = """
@@ -46,6 +53,12 @@ class Site:
     sizes: bool = True
     fails: list[int] = field(default_factory=list)  # the status of the next answers to GET
     cut: int = 0  # how many of the next answers to GET end early
+    moved: dict[str, str] = field(default_factory=dict)  # path → where it is sent on to
+    dates: bool = False  # whether it tells when a file was changed: just now
+    blind: bool = False  # whether HEAD says that every file is empty
+    clock: int = 0
+    refuse: int = 0  # the status of every answer
+    slow: float = 0.0  # seconds between two pieces of an answer
     url: str = ""
 
     def gets(self) -> list[str]:
@@ -69,19 +82,38 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         site, path = self.site, self.path.split("?")[0]
         site.asked.append((self.command, path))
-        content = site.files.get(path)
+        if path in site.moved:
+            self.send_response(302)
+            self.send_header("Location", site.moved[path])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        content = site.files.get(self.path, site.files.get(path))
         status = site.fails.pop(0) if body and site.fails else 200 if content is not None else 404
+        status = site.refuse or status
         self.send_response(status)
         content = content or b""
         if site.sizes:
-            self.send_header("Content-Length", str(len(content) if status == 200 else 0))
+            told = len(content) if status == 200 and (body or not site.blind) else 0
+            self.send_header("Content-Length", str(told))
+        if site.dates:
+            site.clock += 1
+            self.send_header("Last-Modified", f"Thu, 26 Nov 2026 07:00:{site.clock % 60:02} GMT")
         if site.tags and status == 200:
             self.send_header("ETag", f'"{hashlib.md5(content).hexdigest()}"')
         self.end_headers()
         if body and status == 200:
             whole = not site.cut
             site.cut = max(0, site.cut - 1)
-            self.wfile.write(content if whole else content[: len(content) // 2])
+            content = content if whole else content[: len(content) // 2]
+            pieces = (
+                [content]
+                if not site.slow
+                else [content[at : at + 1000] for at in range(0, len(content), 1000)]
+            )
+            for piece in pieces:
+                time.sleep(site.slow)
+                self.wfile.write(piece)
         self.close_connection = True
 
 
@@ -137,6 +169,10 @@ models:
 """
     )
     return tmp_path / "config.yaml"
+
+
+def left(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file() and file.name != ".gitignore"]
 
 
 def test_a_run_over_files_elsewhere_is_the_run_over_the_same_files_here(project: Path, site: Site) -> None:
@@ -225,7 +261,7 @@ def test_a_server_that_does_not_tell_versions_is_asked_for_the_file_every_time(
 def test_a_damaged_copy_is_removed_mentioned_and_fetched_again(project: Path, site: Site) -> None:
     featreport.build(project)
     report = project.with_name("report.html").read_bytes()
-    copy = next(project.parent.glob(".featreport/remote/*/last.pt"))
+    copy = next(project.parent.glob(".featreport/remote/*/*/last.pt"))
     content = bytearray(copy.read_bytes())
     content[100] ^= 1
     copy.write_bytes(content)
@@ -233,7 +269,7 @@ def test_a_damaged_copy_is_removed_mentioned_and_fetched_again(project: Path, si
     said: list[str] = []
     pipeline.run_plan(pipeline.make_plan(project), Listener(said))
     assert site.gets() == ["/runs/last.pt"]
-    assert any("is damaged; removed" in line and "last.pt" in line for line in said)
+    assert any("is damaged; fetched again" in line and "last.pt" in line for line in said)
     assert project.with_name("report.html").read_bytes() == report
 
 
@@ -256,7 +292,7 @@ def test_a_transfer_that_keeps_breaking_says_so_and_leaves_nothing(tmp_path: Pat
     site.cut = 99
     with pytest.raises(RemoteError, match=r"127\.0\.0\.1:\d+/x\.bin.*tried 3 times"):
         Copies(tmp_path, 10**6, lambda _: None).get(Address(f"{site.url}/x.bin"))
-    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+    assert left(tmp_path) == []
 
 
 @pytest.mark.parametrize("sizes", [True, False])
@@ -267,7 +303,7 @@ def test_a_file_larger_than_allowed_is_refused_also_where_its_size_is_not_told(
     site.files["/x.bin"] = bytes(30_000_000)
     with pytest.raises(RemoteError, match=r"remote\.max_bytes allows 1,000"):
         Copies(tmp_path, 1000, lambda _: None).get(Address(f"{site.url}/x.bin"))
-    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+    assert left(tmp_path) == []
 
 
 def test_a_checksum_pins_the_file_and_needs_no_server_later(tmp_path: Path, site: Site) -> None:
@@ -392,7 +428,13 @@ def test_a_glob_and_a_folder_name_what_lies_there_in_natural_order(monkeypatch: 
         found = files.checkpoints("memory://runs/epoch_*.pt", Path("/"))
         assert [file.name for file in found] == ["memory://runs/epoch_2.pt", "memory://runs/epoch_10.pt"]
         assert all(file.matched for file in found)
-        assert len(files.checkpoints("memory://runs/", Path("/"))) == 3
+        with pytest.raises(files.NotFoundError, match=r"such as 'memory://runs/\*\.pt', got a folder"):
+            files.checkpoints("memory://runs/", Path("/"))
+        system.pipe("/runs/#1?.png", b"x")
+        assert [one.name for one in files.images("memory://runs/", Path("/"))] == ["memory://runs/#1?.png"]
+        assert [one.name for one in files.checkpoints("memory://runs/epoch_?.pt", Path("/"))] == [
+            "memory://runs/epoch_2.pt"
+        ]
         with pytest.raises(files.NotFoundError, match="is a folder: write memory://runs/"):
             files.checkpoints("memory://runs", Path("/"))
         with pytest.raises(files.NotFoundError, match="matches no file"):
@@ -420,14 +462,14 @@ def test_the_baseline_may_lie_elsewhere(project: Path, site: Site) -> None:
 def test_copies_are_verified_and_go_when_they_were_not_used_for_long(project: Path) -> None:
     featreport.build(project)
     store = project.parent / ".featreport"
-    copy = next(store.glob("remote/*/last.pt"))
+    copy = next(store.glob("remote/*/*/last.pt"))
     assert upkeep.verify_store(store) == (4, 0)
     old = copy.stat().st_mtime - 40 * 86400
     os.utime(copy, (old, old))
     size = copy.stat().st_size
     assert upkeep.clear_store(store, "30d", None) == (1, size)
-    assert not copy.parent.exists()
-    other = next(store.glob("remote/*/one.png"))
+    assert not copy.parent.parent.exists()
+    other = next(store.glob("remote/*/*/one.png"))
     other.write_bytes(b"damaged")
     assert upkeep.verify_store(store) == (2, 1)
 
@@ -435,3 +477,204 @@ def test_copies_are_verified_and_go_when_they_were_not_used_for_long(project: Pa
 def test_only_what_is_asked_for_is_fetched(project: Path, site: Site) -> None:
     featreport.build(project, only="net/here")
     assert site.gets() == ["/photos/one.png"]
+
+
+def test_addresses_that_a_query_tells_apart_are_different_files(project: Path, site: Site) -> None:
+    for number in range(4):
+        site.files[f"/get.png?id={number}&{SECRET}"] = photo(10 + number)
+    paths = ", ".join(f'"{site.url}/get.png?id={number}&{SECRET}"' for number in range(4))
+    project.write_text(re.sub(r"images: .*", f"images: [{paths}]", project.read_text()))
+    files = featreport.build(project).runs[0].images.files
+    assert [file.sha256 for file in files] == [
+        hashlib.sha256(photo(10 + number)).hexdigest() for number in range(4)
+    ]
+    assert len({file.name for file in files}) == 4
+    assert all(SECRET not in file.name for file in files)
+
+
+def test_containers_versions_and_odd_keys_are_told_apart() -> None:
+    pairs = [
+        ("abfs://train@acct.dfs.core.windows.net/m/x.pt", "abfs://prod@acct.dfs.core.windows.net/m/x.pt"),
+        ("s3://b/run#1/x.pt", "s3://b/run#2/x.pt"),
+        ("s3://b/x.pt?versionId=1", "s3://b/x.pt?versionId=2"),
+        ("https://h/x?id=1", "https://h/x?id=2"),
+        ("https://h/x", "http://h/x"),
+    ]
+    for one, other in pairs:
+        assert Address(one).place != Address(other).place
+        assert Address(one).shown != Address(other).shown or one.startswith("http")
+    signed = [
+        "https://u:p@h/x.pt?X-Amz-Signature=1&X-Amz-Date=2",
+        "https://h/x.pt?sig=a%2Fb&se=3",
+        "https://h/x.pt",
+    ]
+    assert len({Address(url).place for url in signed}) == 1
+    assert len(Address("https://h/" + "\u6f22" * 200 + ".pt").name.encode()) <= 100
+
+
+def test_a_checksum_is_never_lost_among_entries_of_one_file(project: Path, site: Site) -> None:
+    project.write_text(
+        project.read_text().replace(
+            "{name: here, path: last.pt}",
+            f'{{name: pinned, path: "{site.url}/runs/last.pt", sha256: {"0" * 64}}}',
+        )
+    )
+    far, pinned = featreport.build(project).runs
+    assert far.status == "ok"
+    assert pinned.status == "failed"
+    site.asked.clear()
+    featreport.build(project)
+    assert site.gets() == []  # what is known to be another file is not fetched again
+
+
+def test_an_argument_called_url_shapes_the_key_of_a_run(project: Path) -> None:
+    from featreport.executors.serial import keys
+
+    text = project.read_text()
+    (project.parent / "net.py").write_text(NET.replace("def __init__(self)", 'def __init__(self, url="")'))
+    found = set()
+    for url in ("a", "b"):
+        project.write_text(
+            text.replace("source: python:net.py:Net", f"source: python:net.py:Net\n    args: {{url: {url}}}")
+        )
+        found.add(keys(pipeline.make_plan(project, only="net/here")))
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("where", ["address", "redirect"])
+def test_a_refusal_tells_no_secret_however_it_is_spelled(site: Site, where: str) -> None:
+    site.files["/x.pt"] = b"x"
+    url = f"{site.url}/x.pt?sig=se%2Fcret%2Bvalue%3D&X-Amz-Security-Token=TOPSECRET"
+    if where == "redirect":
+        site.moved["/y.pt"] = url
+        url = f"{site.url}/y.pt"
+    site.refuse = 403
+    with pytest.raises(RemoteError) as caught:
+        find(url)
+    assert "may not be read (403" in str(caught.value)
+    for secret in ("se%2F", "se/cret", "TOPSECRET", "value"):
+        assert secret not in str(caught.value)
+
+
+def test_an_error_that_names_addresses_is_told_without_their_secrets() -> None:
+    error = ValueError("cannot open https://me:geheim@h/x.pt?sig=se/cret or /x.pt?token=abc, see gs://b/x.pt")
+    said = address.reason("https://h/x.pt", error)
+    for secret in ("geheim", "se/cret", "abc"):
+        assert secret not in said
+    assert "https://h/x.pt" in said
+
+
+def test_a_transfer_without_a_size_ends_when_it_is_too_large(tmp_path: Path, site: Site) -> None:
+    site.sizes, site.slow = False, 0.01
+    site.files["/x.bin"] = bytes(40_000_000)
+    began = time.monotonic()
+    with pytest.raises(RemoteError, match=r"is larger; remote\.max_bytes allows 100,000"):
+        Copies(tmp_path, 100_000, lambda _: None).get(Address(f"{site.url}/x.bin"))
+    assert time.monotonic() - began < 60  # all of it would take 400 s
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("trait", ["dates", "blind"])
+def test_servers_that_tell_little_serve(tmp_path: Path, site: Site, trait: str) -> None:
+    site.tags = False
+    setattr(site, trait, True)
+    site.files["/x.bin"] = b"content"
+    path = Copies(tmp_path, 10**6, lambda _: None).get(Address(f"{site.url}/x.bin"))
+    assert path.read_bytes() == b"content"
+    assert site.gets().count("/x.bin") <= 3
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.files["/x.bin"] = b"one"
+    transfer, seen = Copies._transfer, []
+
+    def change(self, there: Address, part: Path) -> None:
+        transfer(self, there, part)
+        if not seen:
+            site.files["/x.bin"] = b"two"
+        seen.append(part.read_bytes())
+
+    monkeypatch.setattr(Copies, "_transfer", change)
+    path = Copies(tmp_path, 10**6, lambda _: None).get(Address(f"{site.url}/x.bin"))
+    assert seen == [b"one", b"two"]
+    assert path.read_bytes() == b"two"
+
+
+def test_a_copy_that_another_build_reads_is_never_written_over(tmp_path: Path, site: Site) -> None:
+    site.files["/x.bin"] = b"one"
+    copies, there = Copies(tmp_path, 10**6, lambda _: None), Address(f"{site.url}/x.bin")
+    first = copies.get(there)
+    site.files["/x.bin"] = b"two"
+    assert copies.get(there).read_bytes() == b"two"
+    assert first.read_bytes() == b"one"
+    assert copies.verify() == (2, 0)
+
+
+def test_a_copy_without_its_note_is_found_and_goes(project: Path) -> None:
+    featreport.build(project)
+    store = project.parent / ".featreport"
+    for note in store.glob("remote/*/copy.json"):
+        note.unlink()
+    assert upkeep.verify_store(store) == (4, 0)
+    assert upkeep.clear_store(store, "0s", None)[0] == 4
+    assert [file for file in left(store / "remote") if file.suffix != ".json"] == []
+
+
+def test_what_this_machine_cannot_write_is_said_of_this_machine(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.http import HTTPFileSystem
+
+    def full(self, inside: str, part: str, **_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", part)
+
+    monkeypatch.setattr(HTTPFileSystem, "get_file", full)
+    with pytest.raises(
+        OutputError, match=r"the copy of http://.* cannot be written \(No space left on device\)"
+    ):
+        featreport.build(project)
+
+
+def test_parts_of_killed_builds_go_with_the_next_one(project: Path) -> None:
+    featreport.build(project)
+    folder = next(project.parent.glob(".featreport/remote/*/*/last.pt")).parent.parent
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead = folder / f".{socket.gethostname()}-{gone.pid}-1.part"
+    alive = folder / f".{socket.gethostname()}-{os.getpid()}-1.part"
+    for part in (dead, alive):
+        part.write_bytes(b"half")
+    featreport.build(project)
+    assert not dead.exists()
+    assert alive.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_transfer_and_leaves_nothing_of_it(project: Path, site: Site, number: int) -> None:
+    site.files["/runs/last.pt"] = bytes(20_000_000)
+    site.slow = 0.02
+    build = subprocess.Popen(
+        [sys.executable, "-m", "featreport", "build", str(project)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        while "/runs/last.pt" not in site.gets():
+            time.sleep(0.05)
+            assert build.poll() is None
+        time.sleep(0.5)
+        began = time.monotonic()
+        build.send_signal(number)
+        _, said = build.communicate(timeout=30)
+    finally:
+        build.kill()
+    assert time.monotonic() - began < 10
+    assert build.returncode == 128 + number
+    assert "nterrupted" in said or "erminated" in said
+    assert list(project.parent.rglob("*.part")) == []
+
+
+def test_nothing_is_fetched_for_a_build_that_cannot_be(project: Path, site: Site) -> None:
+    with pytest.raises(ManifestError, match="nothing was run"):
+        featreport.build(project, device="xpu:7")
+    assert site.gets() == []

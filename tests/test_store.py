@@ -377,7 +377,7 @@ def test_the_commands_look_after_a_store(project: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     run = [sys.executable, "-m", "featreport", "store"]
     out = subprocess.run([*run, "verify"], cwd=project, capture_output=True, text=True, check=False)
-    assert (out.returncode, out.stdout) == (1, ".featreport: 2 whole, 1 damaged and set aside\n")
+    assert (out.returncode, out.stdout) == (1, ".featreport: 2 whole, 1 damaged, set aside or removed\n")
     out = subprocess.run(
         [*run, "gc", "--keep", "0s"], cwd=project, capture_output=True, text=True, check=False
     )

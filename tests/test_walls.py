@@ -24,6 +24,7 @@ MAY = {
     "manifest": set(),
     "remote": set(),
     "fetching": {"remote"},
+    "refusals": {"gate", "collect", "report", "results"},
     "plan": {"manifest", "remote", "sources.catalogue"},
     "sources": set(),
     "checkpoints": {"sources"},
@@ -47,6 +48,7 @@ MAY = {
         "plan",
         "executors",
         "fetching",
+        "refusals",
         "collect",
         "statistics",
         "results",
@@ -58,6 +60,7 @@ MAY = {
     "process": set(),
     "collector": set(),
     "cli": {
+        "collector",
         "gate",
         "pipeline",
         "process",

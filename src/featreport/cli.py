@@ -13,10 +13,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from featreport import __version__, gate, pipeline, process, upkeep
+from featreport import __version__, collector, gate, pipeline, process, upkeep
 from featreport.errors import FeatreportError, ManifestError, OutputError, Terminated
 from featreport.plan.words import describe
 
+INTERRUPTED = "interrupted; what was finished is kept"
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -268,7 +269,7 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The store."
 def verify(folder: FolderArgument = Path(".featreport")) -> None:
     """Read every entry and copy; set aside those that are damaged."""
     whole, bad = upkeep.verify_store(folder)
-    typer.echo(f"{folder}: {whole} whole, {bad} damaged and set aside")
+    typer.echo(f"{folder}: {whole} whole, {bad} damaged, set aside or removed")
     raise typer.Exit(1 if bad else 0)
 
 
@@ -302,6 +303,7 @@ def main() -> NoReturn:
 
     signal.signal(signal.SIGTERM, terminate)
     process.hear_signals()
+    collector.process.ours = True
     gc.set_threshold(100_000, 20, 100)  # torch makes a million objects that stay: do not walk them again
     try:
         code = _code()
@@ -318,6 +320,8 @@ def _code() -> int:
         code = app(standalone_mode=False)
     except typer.Exit as done:
         code = done.exit_code
+        if code == process.INTERRUPTED:  # some versions of typer turn Ctrl-C into this
+            print(INTERRUPTED, file=sys.stderr)
     except FeatreportError as error:
         print(error, file=sys.stderr)
         code = error.exit_code
@@ -325,7 +329,7 @@ def _code() -> int:
         print("terminated; what was finished is kept", file=sys.stderr)
         code = process.TERMINATED
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; what was finished is kept", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         code = process.INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         code = OutputError.exit_code

@@ -7,6 +7,15 @@ import gc
 from collections.abc import Iterator
 
 
+class _Process:
+    """Whether this process is the command line's."""
+
+    ours = False
+
+
+process = _Process()
+
+
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
     """Do without the collector for a second or two: it looks through every object again and again as they get more."""
@@ -22,8 +31,11 @@ def uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def passed_over() -> Iterator[None]:
-    """Let the collector look at new objects only, not at what there is now."""
-    if gc.get_freeze_count():  # somebody else did so, for longer
+    """Let the collector look at new objects only, not at what there is now, in a process of our own.
+
+    In somebody else's what there is now may be garbage, such as the network of a notebook's last cell.
+    """
+    if not process.ours or gc.get_freeze_count():  # or somebody did so for longer
         yield
         return
     gc.freeze()

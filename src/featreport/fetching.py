@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Semaphore, Thread
 
 from featreport.errors import ManifestError
 from featreport.plan.types import BaselineRef, CheckpointRef, ImageRef, Plan
 from featreport.remote import Address, Copies, RemoteError
 
 TOGETHER = 8  # transfers: images are many and small
+PATIENCE = 2.0  # seconds for transfers to end when the build is interrupted
 FOLDER = "remote"  # below the store
 Asked = tuple[str, str | None]  # address, and the SHA-256 it must have
 Had = dict[Asked, Path | str]  # the path of the copy, or why there is none
+
+
+def is_elsewhere(plan: Plan) -> bool:
+    """Say whether a plan needs files that lie elsewhere."""
+    return bool(_wanted(plan))
 
 
 def fetched(plan: Plan, mention: Callable[[str], None]) -> Plan:
@@ -25,24 +29,17 @@ def fetched(plan: Plan, mention: Callable[[str], None]) -> Plan:
 
     Raises:
         ManifestError: the results to compare with cannot be had.
+        OutputError: a copy cannot be written.
     """
     wanted = _wanted(plan)
     if not wanted:
         return plan
-    copies = Copies(copies_of(plan.store) if plan.store else _passing(), plan.max_fetched, mention)
-
-    def get(asked: Asked) -> Path | str:
-        try:
-            return copies.get(Address(asked[0]), asked[1])
-        except RemoteError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(TOGETHER, "featreport-fetch") as pool:
-        try:
-            had: Had = dict(zip(wanted, pool.map(get, wanted), strict=True))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    store = plan.store or plan.output.parent / ".featreport"
+    copies = Copies(copies_of(store), plan.max_fetched, mention)
+    baseline = plan.baseline
+    if baseline is not None and baseline.url is not None:  # first: without it nothing is run
+        baseline = _baseline(baseline, _all(copies, [(baseline.url, None)]))
+    had = _all(copies, wanted)
     runs = tuple(
         replace(
             run,
@@ -51,12 +48,64 @@ def fetched(plan: Plan, mention: Callable[[str], None]) -> Plan:
         )
         for run in plan.runs
     )
-    return replace(plan, runs=runs, baseline=plan.baseline and _baseline(plan.baseline, had))
+    return replace(plan, runs=runs, baseline=baseline)
 
 
 def copies_of(store: Path) -> Path:
     """Return the folder of copies of a store."""
     return store / FOLDER
+
+
+def _all(copies: Copies, wanted: list[Asked]) -> Had:
+    """Get files, several at a time; when interrupted, transfers end and leave nothing behind.
+
+    The threads are daemons: an interrupted build waits for none that hears nothing from its server.
+    """
+    had: Had = {}
+    broken: list[BaseException] = []
+    waiting: SimpleQueue[Asked] = SimpleQueue()
+    ended = Semaphore(
+        0
+    )  # a thread each; one that was interrupted while it joined another takes that for ended
+    for asked in wanted:
+        waiting.put(asked)
+
+    def work() -> None:
+        try:
+            take()
+        finally:
+            ended.release()
+
+    def take() -> None:
+        while not broken and not copies.stop.is_set():
+            try:
+                asked = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                had[asked] = copies.get(Address(asked[0]), asked[1])
+            except RemoteError as error:
+                had[asked] = str(error)
+            except BaseException as error:  # noqa: BLE001 - raised again where the build is
+                broken.append(error)
+
+    threads = [
+        Thread(target=work, name=f"featreport-fetch-{number}", daemon=True)
+        for number in range(min(TOGETHER, len(wanted)))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            ended.acquire()
+    except BaseException:
+        copies.stop.set()
+        for _ in threads:
+            ended.acquire(timeout=PATIENCE / len(threads))
+        raise
+    if broken:
+        raise broken[0]
+    return had
 
 
 def _wanted(plan: Plan) -> list[Asked]:
@@ -86,16 +135,7 @@ def _image(ref: ImageRef, had: Had) -> ImageRef:
 
 
 def _baseline(ref: BaselineRef, had: Had) -> BaselineRef:
-    if ref.url is None:
-        return ref
-    found = had[ref.url, None]
+    found = had[ref.url or "", None]
     if isinstance(found, Path):
         return replace(ref, path=found)
     raise ManifestError(f"{ref.place}: {found}\n1 problem; nothing was run.")
-
-
-def _passing() -> Path:
-    """Return a folder that goes with this process."""
-    folder = Path(tempfile.mkdtemp(prefix="featreport-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder

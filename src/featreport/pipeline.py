@@ -14,12 +14,13 @@ from pathlib import Path
 from featreport import gate, manifest
 from featreport.errors import ManifestError, OutputError, ResultsError, TooLargeError
 from featreport.executors.serial import Outcome, Progress, Silent, execute, keys
-from featreport.fetching import fetched
+from featreport.fetching import fetched, is_elsewhere
 from featreport.plan import resolve
 from featreport.plan.fingerprint import canonical, made_by
 from featreport.plan.look import SECTIONS, plugins
 from featreport.plan.types import Plan
 from featreport.plan.words import near
+from featreport.refusals import check_templates, refused
 from featreport.report.where import templates_digest
 from featreport.results import codec
 from featreport.results.entries import Entry, Made, Store
@@ -134,7 +135,9 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
         OutputError: the report could not be written.
     """
     listener = progress or Silent()
-    plan = fetched(plan, listener.mention)
+    if is_elsewhere(plan):
+        refused(plan)  # before minutes of transfers
+        plan = fetched(plan, listener.mention)
     store = None if plan.store is None else Store(plan.store, listener.mention)
     known = keys(plan) if store is not None else ()
     state = _state(plan, known)
@@ -145,17 +148,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
             as_built = Built(codec.load(plan.results), plan.output)
             listener.mention("Nothing changed since the last build.")
             return as_built
-    if plan.device not in {"auto", "cpu"}:
-        from featreport.collect.device import choose_device
-
-        choose_device(plan.device)  # raises where it is not on this machine: before a folder is made
-    _check_templates(plan.look.templates)
-    gate.check_places(plan)
-    before = gate.earlier(plan)
-    check_writable(plan.output)
-    check_writable(plan.results)
-    if plan.history is not None:
-        check_writable(plan.history / "build.json")
+    before = refused(plan)
     with held(plan.output) as alone:
         if alone:
             clear_parts(plan.output)
@@ -251,17 +244,6 @@ def _logo(plan: Plan) -> tuple[str | None, dict[str, str]]:
     return key, {key: uri}
 
 
-def _check_templates(folder: Path | None) -> None:
-    """Read the manifest's own templates before anything is run: a slip in them is found now, not after hours."""
-    if folder is None:
-        return
-    from featreport.report.environment import faults
-
-    found = faults(folder)
-    if found:
-        raise ManifestError("\n".join([*found, "nothing was run."]))
-
-
 def write(results: Results, report: Path, templates: Path | None = None) -> None:
     """Render and write the report and, beside it, its results; each appears whole or not at all.
 
@@ -324,7 +306,7 @@ def render(
     own = None if templates is None else Path(templates).absolute()
     if own is not None and not own.is_dir():
         raise ManifestError(f"--templates: expected a folder, got {str(templates)!r}")
-    _check_templates(own)
+    check_templates(own)
     path, text = Path(source), codec.read(source)
     results = codec.decode(text, str(source))
     if limit is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featreport.manifest import CheckpointEntry
 from featreport.manifest.scalars import quote
-from featreport.plan.files import checkpoints
+from featreport.plan.files import checkpoints, told
 from featreport.plan.order import printable
 from featreport.plan.packages import NotFoundError
 from featreport.plan.types import CheckpointRef
@@ -46,16 +46,18 @@ def checkpoints_of(entry: str | CheckpointEntry, place: str, folder: Path) -> li
     found = checkpoints(given.path, folder)
     if any(file.url and file.path.suffix == ".json" for file in found):
         raise NotFoundError(
-            f"{quote(given.path)}: an index of shards is not read from elsewhere; fetch its folder first"
+            f"{quote(told(given.path))}: an index of shards is not read from elsewhere; fetch its folder first"
         )
     if given.name and len(found) > 1:
         count = len(found)
         raise NotFoundError(
-            f"a name stands for one checkpoint, but {quote(given.path)} matches {count} files"
+            f"a name stands for one checkpoint, but {quote(told(given.path))} matches {count} files"
         )
     if given.sha256 and len(found) > 1:
         count = len(found)
-        raise NotFoundError(f"a sha256 is of one checkpoint, but {quote(given.path)} matches {count} files")
+        raise NotFoundError(
+            f"a sha256 is of one checkpoint, but {quote(told(given.path))} matches {count} files"
+        )
     return [
         Named(
             _allowing(
@@ -91,7 +93,7 @@ def distinct(named: list[Named]) -> list[Named]:
         if one.matched and one.ref.path in outright:
             continue
         ref = one.ref
-        what = (ref.kind, ref.path, ref.url, ref.weights, ref.seed, ref.key)
+        what = (ref.kind, ref.path, ref.url, ref.sha256, ref.weights, ref.seed, ref.key)
         allowed = (ref.strict, ref.allow_missing, ref.allow_unexpected)
         unique.setdefault((what, allowed, one.name if one.explicit else None), one)
     kept = list(unique.values())

@@ -105,9 +105,12 @@ def baseline_of(
             return _of_history(manifest, which, place, complain)
     if is_remote(text):
         try:
-            found = elsewhere(text)[0]
+            found, *more = elsewhere(text)
         except NotFoundError as error:
             complain(where, str(error))
+            return None
+        if more:
+            complain(where, f"expected one file of results, got {1 + len(more)} files")
             return None
         return BaselineRef(found.name, place, path=found.path, url=found.url)
     path = absolute(text, manifest.folder_of(where))

@@ -10,7 +10,7 @@ from pathlib import Path
 from featreport.manifest.scalars import did_you_mean, quote
 from featreport.plan.order import display, natural
 from featreport.plan.packages import NotFoundError, shipped
-from featreport.remote import RemoteError, find, is_remote
+from featreport.remote import RemoteError, find, is_remote, shown
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
@@ -35,7 +35,9 @@ def images(text: str, folder: Path) -> list[Found]:
     kept = [file for file in found if not file.matched or file.path.suffix.lower() in IMAGE_SUFFIXES]
     if not kept:
         count = f"{len(found)} file{'s' * (len(found) != 1)}"
-        raise NotFoundError(f"no image in {quote(text)} ({count}, none ends in {', '.join(IMAGE_SUFFIXES)})")
+        raise NotFoundError(
+            f"no image in {quote(told(text))} ({count}, none ends in {', '.join(IMAGE_SUFFIXES)})"
+        )
     return kept
 
 
@@ -45,7 +47,14 @@ def checkpoints(text: str, folder: Path) -> list[Found]:
     Raises:
         NotFoundError: there are none.
     """
+    if is_remote(text) and text.endswith("/"):
+        raise NotFoundError(f"expected a file or a glob such as {quote(told(text) + '*.pt')}, got a folder")
     return _find(text, folder, folders=False)
+
+
+def told(text: str) -> str:
+    """Return a path of the manifest as messages may have it: an address without its secrets."""
+    return shown(text) if is_remote(text) else text
 
 
 def python_file(text: str, folder: Path) -> Path:

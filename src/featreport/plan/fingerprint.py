@@ -59,7 +59,7 @@ def key_of(plan: Plan, run: RunPlan, budget: int, hasher: Hasher) -> str:
     which kind of accelerator is here. No absolute path, time or name of a machine.
     """
     told = {
-        "run": _without_paths(dataclasses.asdict(dataclasses.replace(run, timeout=None))),
+        "run": _without_paths(dataclasses.asdict(_nowhere(run))),
         "checkpoint": _checkpoint(run.checkpoint, hasher),
         "images": [(image.name, hasher.of(image.path)) for image in run.images],
         "source code": hasher.of_code(run.source.file, run.source.module),
@@ -71,6 +71,13 @@ def key_of(plan: Plan, run: RunPlan, budget: int, hasher: Hasher) -> str:
         "device": [plan.device, accelerator()],
     }
     return hashlib.sha256(canonical(told).encode()).hexdigest()
+
+
+def _nowhere(run: RunPlan) -> RunPlan:
+    """Return a run without where its files were fetched from, and how long it may take: neither shapes a number."""
+    here = tuple(dataclasses.replace(image, url=None) for image in run.images)
+    checkpoint = dataclasses.replace(run.checkpoint, url=None)
+    return dataclasses.replace(run, timeout=None, checkpoint=checkpoint, images=here)
 
 
 def canonical(value: object) -> str:
@@ -144,8 +151,7 @@ def _package(module: str) -> tuple[Path | None, Path | None]:
 def _without_paths(value: Any) -> Any:
     """Drop what is where: contents count, not places."""
     if isinstance(value, dict):
-        kept = {key: part for key, part in value.items() if not isinstance(part, Path) and key != "url"}
-        return {key: _without_paths(part) for key, part in kept.items()}
+        return {key: _without_paths(part) for key, part in value.items() if not isinstance(part, Path)}
     if isinstance(value, (list, tuple)):
         return [_without_paths(part) for part in value]
     return value

@@ -1,6 +1,6 @@
 """Files elsewhere (`s3://`, `gs://`, `https://` …): what an address names, and copies of it that are verified."""
 
-from featreport.remote.address import Address, RemoteError, find, is_remote
+from featreport.remote.address import Address, RemoteError, find, is_remote, shown
 from featreport.remote.copies import Copies
 
-__all__ = ["Address", "Copies", "RemoteError", "find", "is_remote"]
+__all__ = ["Address", "Copies", "RemoteError", "find", "is_remote", "shown"]

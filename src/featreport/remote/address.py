@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 # Scheme → what to install for it. All others of fsspec's are refused: some run commands, some read this machine.
 SCHEMES = {
@@ -25,10 +25,18 @@ SCHEMES = {
 }
 _WEB = ("http", "https")
 _REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_LONGEST = 100  # characters of a file's name that are kept
-_CONNECT, _SILENCE = 20.0, 60.0  # seconds until a server must answer, and may say nothing
-# By what a server says that a file is still the same one; its size alone says nothing.
-_SAME = (
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_QUERY = re.compile(r"\?[^\s'\"<>]+")
+# Parameters that sign an address: with others it is the same file.
+_SIGNS = re.compile(
+    r"(x-(amz|goog|ms|oss|cos)-.*|.*signature|expires|.*token|key-pair-id|policy|awsaccesskeyid|googleaccessid"
+    r"|s[aeiprtv]|sig|sip|spr|ske|skoid|sks|skt|sktid|skv|srt|ss)",
+    re.IGNORECASE,
+)
+_LONGEST = 100  # bytes of a file's name that are kept
+_CONNECT, _SILENCE = 10.0, 30.0  # seconds until a server must answer, and may say nothing
+# By what a server says that a file is still the same one; its size alone says nothing, a date not for sure.
+_SURE = (
     "ETag",
     "etag",
     "Content-MD5",
@@ -57,19 +65,21 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """Return the address without user, password and query, which may be secrets."""
+        """Return the address without what may be secret in it."""
         return shown(self.url)
 
     @property
     def name(self) -> str:
         """Return the file's name, as a file of this machine may be called."""
-        last = unquote(PurePosixPath(urlsplit(self.url).path).name or urlsplit(self.url).netloc)
-        return re.sub(r"[^\w.+=@ -]", "_", last)[-_LONGEST:].lstrip(".") or "file"
+        text = unquote(urlsplit(self.url).path) if _scheme(self.url) in _WEB else _rest(self.url)
+        name = re.sub(r"[^\w.+=@ -]", "_", PurePosixPath(text).name)
+        short = name.encode()[-_LONGEST:].decode("utf-8", "ignore")
+        return short.lstrip(".") or "file"
 
     @property
     def place(self) -> str:
-        """Return the folder of its copy; a query is no part of its name: it may be a signature that changes."""
-        return sha256(self.shown.encode()).hexdigest()[:24]
+        """Return the name of the folder of its copies: each file has one of its own, whoever signed its address."""
+        return sha256(_identity(self.url).encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ class Told:
 
     size: int | None
     same: dict[str, str]  # what stays while the file does; empty: nothing tells
+    sure: bool  # whether it also changes whenever the file does
 
 
 def is_remote(text: str) -> bool:
@@ -86,10 +97,33 @@ def is_remote(text: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """Return an address without user, password, query and fragment."""
+    """Return an address without user, password, query and fragment; one that a query tells apart keeps a mark of it."""
+    if _scheme(url) not in _WEB:
+        return url  # a bucket and a key: keys of access are elsewhere
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"{plain}?…{sha256(_identity(url).encode()).hexdigest()[:6]}" if _telling(url) else plain
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()
+
+
+def _rest(url: str) -> str:
+    return url.partition("://")[2]
+
+
+def _telling(url: str) -> list[tuple[str, str]]:
+    """Return the parameters of a web address that name the file."""
+    pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    return [(key, value) for key, value in pairs if not _SIGNS.fullmatch(key)]
+
+
+def _identity(url: str) -> str:
+    if _scheme(url) not in _WEB:
+        return url
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}?{_telling(url)}"
 
 
 def find(text: str) -> tuple[list[Address], bool]:
@@ -99,9 +133,10 @@ def find(text: str) -> tuple[list[Address], bool]:
         RemoteError: there are none, or the other side cannot be asked.
     """
     system, path = open_system(text)
-    scheme = urlsplit(text).scheme
-    listing = scheme in _WEB
-    magic = any(sign in urlsplit(text).path for sign in ("*[" if listing else "*?["))
+    web = _scheme(text) in _WEB
+    magic = any(sign in (urlsplit(text).path if web else _rest(text)) for sign in ("*[" if web else "*?["))
+    if magic and web and urlsplit(text).query:
+        raise RemoteError(f"{shown(text)}: a glob over HTTP takes no query; name the files")
     if magic:
         hits: dict[str, Any] = _asked(text, lambda: system.glob(path, detail=True))
     elif text.endswith("/"):
@@ -115,22 +150,37 @@ def find(text: str) -> tuple[list[Address], bool]:
     names = [name for name, entry in hits.items() if entry.get("type") == "file"]
     if not names:
         raise RemoteError(f"{'the glob ' if magic else ''}{shown(text)} matches no file")
-    urls = names if listing else [f"{scheme}://{name.lstrip('/')}" for name in names]
-    return [Address(url) for url in urls], True
+    return [Address(name if web else _within(text, name.lstrip("/"))) for name in names], True
+
+
+def _within(text: str, name: str) -> str:
+    """Return the address of a name of a listing; `container@account` stays what it is."""
+    container, at, account = _rest(text).partition("/")[0].partition("@")
+    listed, _, key = name.partition("/")
+    host = f"{container}@{account}" if at and listed == container else listed
+    return f"{_scheme(text)}://{host}/{key}"
 
 
 def ask(address: Address) -> Told:
-    """Return what the other side says of a file.
+    """Return what the other side says of a file now.
 
     Raises:
         RemoteError: there is no such file, or the other side cannot be asked.
     """
     system, path = open_system(address.url)
-    info: dict[str, Any] = _asked(address.url, lambda: system.info(path))
+
+    def now() -> dict[str, Any]:
+        system.invalidate_cache()
+        found: dict[str, Any] = system.info(path)
+        return found
+
+    info = _asked(address.url, now)
     size = info.get("size")
-    marks = {key: str(info[key]) for key in _SAME if info.get(key)}
+    marks = {key: str(info[key]) for key in _SURE if info.get(key)}
+    sure = bool(marks)
     marks = marks or {key: str(info[key]) for key in _DATES if info.get(key)}
-    return Told(int(size) if isinstance(size, int) else None, marks and {**marks, "size": str(size)})
+    known = int(size) if isinstance(size, int) and size > 0 else None  # some answer 0 where they do not know
+    return Told(known, marks and {**marks, "size": str(size)}, sure)
 
 
 def open_system(url: str) -> tuple[Any, str]:
@@ -141,7 +191,7 @@ def open_system(url: str) -> tuple[Any, str]:
     """
     import fsspec
 
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url)
     if scheme not in SCHEMES or "::" in url:
         near = difflib.get_close_matches(scheme, SCHEMES, 1)
         hint = f" (did you mean {near[0]}://?)" if near and near[0] != scheme else ""
@@ -158,12 +208,12 @@ def open_system(url: str) -> tuple[Any, str]:
 
 def _settings(scheme: str) -> dict[str, Any]:
     if scheme not in _WEB:
-        return {}
+        return {"skip_instance_cache": True}
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
-    # trust_env: proxies, as every other tool takes them from the environment
     return {
+        # trust_env: proxies, as every other tool takes them from the environment
         "client_kwargs": {"timeout": timeout, "trust_env": True},
         "headers": {"Accept-Encoding": "identity"},
         "skip_instance_cache": True,
@@ -175,7 +225,7 @@ def _asked(url: str, question: Callable[[], Found]) -> Found:
         try:
             return question()
         except Exception as error:  # noqa: BLE001 - each file system has its own
-            if number == TRIES or is_final(error):
+            if number == TRIES or is_final(error) or isinstance(_cause(error), TimeoutError):
                 raise RemoteError(reason(url, error)) from None
             time.sleep(PAUSE * 3 ** (number - 1))
     raise AssertionError("the last try returns or raises")
@@ -193,29 +243,21 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def reason(url: str, error: BaseException) -> str:
-    """Return in words why a file could not be had, without what its address keeps secret."""
+    """Return in words why a file could not be had, without what addresses keep secret."""
     error = _cause(error)
     name, status = shown(url), getattr(error, "status", None)
     if isinstance(error, FileNotFoundError) or status in {404, 410}:
         return f"no such file: {name}"
+    said = (
+        f"{status} {getattr(error, 'message', '')}".strip() if isinstance(status, int) else _scrubbed(error)
+    )
     if isinstance(error, PermissionError) or status in {401, 403}:
-        return f"{name} may not be read ({_first_line(url, error)}); are the keys set?"
-    return f"{name} cannot be read ({type(error).__name__}{_colon(_first_line(url, error))})"
+        return f"{name} may not be read ({said}); are the keys set?"
+    return f"{name} cannot be read ({type(error).__name__}{f': {said}' if said else ''})"
 
 
-def _first_line(url: str, error: BaseException) -> str:
+def _scrubbed(error: BaseException) -> str:
+    """Return the first line of an error's words; of any address in it, a redirect's too, what may be told."""
     text = next(iter(str(error).splitlines()), "")
-    for secret in sorted(_secrets(url), key=len, reverse=True):
-        text = text.replace(secret, "…")
-    return text[:200]
-
-
-def _secrets(url: str) -> Iterator[str]:
-    parts = urlsplit(url)
-    user, at, _ = parts.netloc.rpartition("@")
-    yield from (text for text in (parts.query, user if at else "", parts.password or "") if text)
-    yield from (value for value in re.split("[&=]", parts.query) if len(value) > 3)  # noqa: PLR2004 - no mere flag
-
-
-def _colon(text: str) -> str:
-    return f": {text}" if text else ""
+    text = _URL.sub(lambda found: shown(found[0]), text)
+    return _QUERY.sub(lambda found: found[0] if found[0].startswith("?…") else "?…", text)[:200]

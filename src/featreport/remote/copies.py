@@ -7,12 +7,15 @@ import errno
 import hashlib
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+from featreport.errors import OutputError
 from featreport.remote.address import (
     PAUSE,
     TRIES,
@@ -25,24 +28,25 @@ from featreport.remote.address import (
     reason,
 )
 
-NOTE = "copy.json"  # beside a copy: what it is of
-LEFT_BEHIND = 3600.0  # seconds after which a broken transfer is nobody's any more
+NOTE = "copy.json"  # which of the copies of an address is the latest, and what it is of
 _PART = ".part"
+_LEFT_BEHIND = 86400.0  # seconds after which a broken transfer of another machine is nobody's any more
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Copies:
-    """A folder of copies: one folder for each address, in it the file under its own name and a note.
+    """A folder of copies: `ADDRESS/SHA256/NAME`, and `ADDRESS/copy.json` that tells the latest.
 
-    A copy whose bytes are no longer those that were fetched is fetched anew. Two builds may fetch one file at once:
-    each writes a file of its own and puts it in place whole.
+    A copy lies under its own checksum: nothing is ever written over one that another build reads, and one whose bytes
+    are no longer those that were fetched is known by itself.
     """
 
     folder: Path
     most: int  # bytes of one file
     say: Say = print
+    stop: Event = field(default_factory=Event)  # set: transfers end
 
     def get(self, address: Address, digest: str | None = None) -> Path:
         """Return the path of a copy that is the file as it is now, or the one with this SHA-256.
@@ -53,15 +57,17 @@ class Copies:
 
         Raises:
             RemoteError: it cannot be had, is too large or another than the digest says.
+            OutputError: its copy cannot be written.
         """
-        path = self.path(address)
-        note = self._note(path)
-        if digest is not None and note.get("sha256") == digest and self._whole(path, note):
-            return self._used(path)
-        told = ask(address)
-        known = bool(told.same) and note.get("same") == told.same and digest in {None, note.get("sha256")}
-        if known and self._whole(path, note):
-            return self._used(path)
+        self._clear(address)
+        if digest is not None and (path := self._whole(address, digest)):
+            return path
+        told, note = ask(address), self._note(address)
+        same, have = bool(told.same) and note.get("same") == told.same, str(note.get("sha256"))
+        if same and digest not in {None, have}:
+            raise RemoteError(_another(address, digest, have))
+        if same and (path := self._whole(address, have)):
+            return path
         if told.size is not None and told.size > self.most:
             raise RemoteError(self._too_large(address, told.size))
         self.say(f"fetching {address.shown}{_size(told.size)}")
@@ -72,65 +78,84 @@ class Copies:
                 if number == TRIES:
                     raise RemoteError(f"{again}; tried {TRIES} times") from None
                 self.say(f"{again}; trying again")
-                time.sleep(PAUSE * 3 ** (number - 1))
+                self.stop.wait(PAUSE * 3 ** (number - 1))
                 told = ask(address)
         raise AssertionError("the last try returns or raises")
 
-    def path(self, address: Address) -> Path:
-        """Return where the copy of a file lies."""
-        return self.folder / address.place / address.name
-
     def all(self) -> Iterator[Path]:
         """Yield the path of each copy."""
-        for note in sorted(self.folder.glob(f"*/{NOTE}")):
-            yield from (
-                file for file in note.parent.iterdir() if file.name != NOTE and not file.name.startswith(".")
-            )
+        yield from sorted(path for path in self.folder.glob("*/*/*") if not path.name.startswith("."))
 
     def verify(self) -> tuple[int, int]:
         """Read every copy; return how many are whole, and how many were removed because they are not."""
-        found = [self._whole(path, self._note(path)) for path in self.all()]
+        found = []
+        for path in self.all():
+            whole = _is_whole(path)
+            found.append(whole)
+            if not whole:
+                self.say(f"{path}: damaged, removed; it is fetched again when it is needed")
+                with contextlib.suppress(OSError):
+                    path.unlink()
         return sum(found), len(found) - sum(found)
 
     def tidy(self) -> None:
-        """Remove what is left of copies that are gone, and of transfers that were broken off."""
-        for folder in self.folder.glob("*"):
+        """Remove the folders of copies that are gone."""
+        for folder in self.folder.glob("*/"):
+            for inner in folder.glob("*/"):
+                with contextlib.suppress(OSError):
+                    inner.rmdir()  # only if it is empty
             with contextlib.suppress(OSError):
-                left = list(folder.iterdir())
-                for part in left:
-                    if part.name.endswith(_PART) and time.time() - part.stat().st_mtime > LEFT_BEHIND:
-                        part.unlink()
-                if {file.name for file in left} <= {NOTE}:
+                if {entry.name for entry in folder.iterdir()} <= {NOTE}:
                     (folder / NOTE).unlink(missing_ok=True)
                     folder.rmdir()
 
+    def _path(self, address: Address, digest: str) -> Path:
+        return self.folder / address.place / digest / address.name
+
+    def _whole(self, address: Address, digest: str) -> Path | None:
+        """Return the path of the copy with a checksum, if it is there and has it."""
+        path = self._path(address, digest)
+        if not path.is_file():
+            return None
+        if not _is_whole(path):
+            self.say(f"{path}: the copy of {address.shown} is damaged; fetched again")
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # used now: what was not for long is removed by `featreport store gc`
+        return path
+
     def _fetched(self, address: Address, told: Told, digest: str | None) -> Path:
-        path = self.path(address)
-        part = _aside(path)
+        part = (
+            self.folder
+            / address.place
+            / f".{socket.gethostname()}-{os.getpid()}-{time.monotonic_ns()}{_PART}"
+        )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            part.parent.mkdir(parents=True, exist_ok=True)
+            self._hide()
             self._transfer(address, part)
             size, found = part.stat().st_size, _digest(part)
-            if told.size is not None and size != told.size:
-                raise _AgainError(f"{address.shown}: {size:,} of {told.size:,} bytes came")
             if size > self.most:
                 raise RemoteError(self._too_large(address, size))
-            if ask(address).same != told.same:
+            if told.size is not None and size != told.size:
+                raise _AgainError(f"{address.shown}: {size:,} of {told.size:,} bytes came")
+            if told.sure and ask(address).same != told.same:
                 raise _AgainError(f"{address.shown}: it changed while it was read")
             if digest not in {None, found}:
-                raise RemoteError(
-                    f"{address.shown}: expected sha256 {digest}, got {found}: another file than was meant"
-                )
+                raise RemoteError(_another(address, digest, found))
             with part.open("rb") as file:
                 os.fsync(file.fileno())
-            note = {"of": address.shown, "same": told.same, "bytes": size, "sha256": found}
-            (path.parent / NOTE).unlink(missing_ok=True)  # so that no note ever stands beside another's bytes
+            path = self._path(address, found)
+            path.parent.mkdir(exist_ok=True)
             part.replace(path)
-            _write(path.parent / NOTE, json.dumps(note, indent=1))
+            note = {"of": address.shown, "same": told.same, "bytes": size, "sha256": found}
+            part.write_text(json.dumps(note, indent=1), encoding="utf-8")
+            part.replace(part.parent / NOTE)
         except OSError as error:
-            raise RemoteError(
-                f"{address.shown}: its copy cannot be written to {path.parent} ({error.strerror})"
-            ) from None
+            what = f"{error.strerror or type(error).__name__}"
+            raise OutputError(
+                f"{part.parent}: the copy of {address.shown} cannot be written ({what})"
+            ) from error
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -139,42 +164,40 @@ class Copies:
     def _transfer(self, address: Address, part: Path) -> None:
         system, inside = open_system(address.url)
         try:
-            system.get_file(inside, str(part), callback=_limit(self.most))
+            system.get_file(inside, str(part), callback=_watch(self.most, self.stop))
         except _TooMuchError:
             raise RemoteError(self._too_large(address, None)) from None
+        except _StoppedError:
+            raise RemoteError(f"{address.shown}: interrupted") from None
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            mine = isinstance(error, OSError) and str(error.filename) == str(part)
+            if mine or (isinstance(error, OSError) and error.errno in _OF_THE_DISK):
                 raise
             if is_final(error):
                 raise RemoteError(reason(address.url, error)) from None
             raise _AgainError(reason(address.url, error)) from None
 
-    def _whole(self, path: Path, note: dict[str, Any]) -> bool:
-        """Say whether a copy is the bytes that were fetched; one that is not is removed."""
+    def _note(self, address: Address) -> dict[str, Any]:
         try:
-            if path.stat().st_size == note.get("bytes") and _digest(path) == note.get("sha256"):
-                return True
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            self.say(f"{path}: the copy cannot be read ({error.strerror})")
-            return False
-        self.say(f"{path}: the copy of {note.get('of', 'a file elsewhere')} is damaged; removed")
-        with contextlib.suppress(OSError):
-            path.unlink()
-        return False
-
-    def _note(self, path: Path) -> dict[str, Any]:
-        try:
-            note = json.loads((path.parent / NOTE).read_bytes())
+            note = json.loads((self.folder / address.place / NOTE).read_bytes())
         except (OSError, ValueError):
             return {}
         return note if isinstance(note, dict) else {}
 
-    def _used(self, path: Path) -> Path:
-        with contextlib.suppress(OSError):
-            os.utime(path)  # used now: what was not for long is removed by `featreport store gc`
-        return path
+    def _clear(self, address: Address) -> None:
+        """Remove what killed builds left of transfers of a file."""
+        for part in (self.folder / address.place).glob(f".*{_PART}"):
+            host, pid, _ = part.name[1:].rsplit("-", 2)
+            with contextlib.suppress(OSError, ValueError):
+                old = time.time() - part.stat().st_mtime > _LEFT_BEHIND
+                if old or (host == socket.gethostname() and not _runs(int(pid))):
+                    part.unlink()
+
+    def _hide(self) -> None:
+        """Keep copies out of the user's repository."""
+        mark = self.folder / ".gitignore"
+        if not mark.exists():
+            mark.write_text("*\n", encoding="utf-8")
 
     def _too_large(self, address: Address, size: int | None) -> str:
         has = f"has {size:,} bytes" if size is not None else "is larger"
@@ -189,18 +212,35 @@ class _TooMuchError(Exception):
     """More came than a file may have."""
 
 
-def _limit(most: int) -> Any:
-    """Return a callback of fsspec that ends a transfer of more than `most` bytes."""
+class _StoppedError(Exception):
+    """The build was interrupted."""
+
+
+def _watch(most: int, stop: Event) -> Any:
+    """Return a callback of fsspec that ends a transfer of more than `most` bytes, or of a build that ends."""
     from fsspec.callbacks import Callback
 
     base: Any = Callback
 
-    class Limit(base):  # type: ignore[misc]  # fsspec has no types
+    class Watch(base):  # type: ignore[misc]  # fsspec has no types
         def call(self, *_: Any, **__: Any) -> None:
+            if stop.is_set():
+                raise _StoppedError
             if self.value > most:
                 raise _TooMuchError
 
-    return Limit()
+    return Watch()
+
+
+def _another(address: Address, wanted: str | None, found: str) -> str:
+    return f"{address.shown}: expected sha256 {wanted}, got {found}: another file than was meant"
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return _digest(path) == path.parent.name
+    except OSError:
+        return False
 
 
 def _digest(path: Path) -> str:
@@ -208,14 +248,14 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(path: Path, text: str) -> None:
-    part = _aside(path)
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{os.getpid()}-{time.monotonic_ns()}{_PART}")
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _size(size: int | None) -> str:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.registry import cpu_target
 
 PACKAGE = Path(__file__).parent
 SOURCES = ("cells.py", "lines.py", "loops.py", "machine.py")  # what is compiled, and the constants it holds
@@ -39,6 +38,8 @@ def bring_in() -> None:
 
     But for SciPy's linear algebra, which Numba looks for wherever SciPy is installed, and which no loop here calls.
     """
+    from numba.core.registry import cpu_target
+
     modules: dict[str, Any] = sys.modules
     unused = "scipy.linalg.cython_blas"
     absent = unused not in modules

@@ -13,6 +13,7 @@ their order, and their number follows from the shape: no number depends on how m
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,8 @@ def _loops() -> Any | None:
     try:
         from featreport.statistics import cached, loops
 
-        cached.bring_in()
+        with contextlib.suppress(Exception):  # only sooner than a first call would
+            cached.bring_in()
     except ImportError:
         return None
     except Exception as error:  # noqa: BLE001 - of another's library while it starts: what it needs may be broken
