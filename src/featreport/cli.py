@@ -318,10 +318,10 @@ def _code() -> int:
     """Run the command; return its exit code. Every expected error is a message, a bug keeps its traceback."""
     try:
         code = app(standalone_mode=False)
+        if code == process.INTERRUPTED:  # what some versions of typer make of Ctrl-C
+            print(INTERRUPTED, file=sys.stderr)
     except typer.Exit as done:
         code = done.exit_code
-        if code == process.INTERRUPTED:  # some versions of typer turn Ctrl-C into this
-            print(INTERRUPTED, file=sys.stderr)
     except FeatreportError as error:
         print(error, file=sys.stderr)
         code = error.exit_code
