@@ -117,6 +117,17 @@
   }
 
   // The values behind a picture: its pixels, which are lossless, on the scale that its figure gives.
+  class Changed extends Error {}
+  // Some browsers hand out changed pixels, so that nobody is recognised by them: every grey, drawn and read back.
+  const honest = () => {
+    const canvas = make("canvas");
+    canvas.width = canvas.height = 64;
+    const brush = canvas.getContext("2d");
+    const drawn = brush.createImageData(64, 64);
+    drawn.data.forEach((_, at) => { drawn.data[at] = at % 4 === 3 ? 255 : (at >> 2) % 256; });
+    brush.putImageData(drawn, 0, 0);
+    return brush.getImageData(0, 0, 64, 64).data.every((value, at) => value === drawn.data[at]);
+  };
   const pixels = async (shown) => {
     const key = shown.dataset.picture;
     const picture = key ? shown : document.querySelector(`${shown.getAttribute("href")} image`);
@@ -128,10 +139,11 @@
     const brush = canvas.getContext("2d");
     brush.drawImage(image, 0, 0);
     const data = brush.getImageData(0, 0, canvas.width, canvas.height).data;
+    if (!honest()) throw new Changed();
     return (x, y, plane = 0) => data[4 * (y * canvas.width + x) + plane];
   };
   const exact = (grey, levels) => {
-    if (grey !== Math.round(Math.round((grey * (levels - 1)) / 255) * (255 / (levels - 1)))) throw new Error("changed pixels");
+    if (grey !== Math.round(Math.round((grey * (levels - 1)) / 255) * (255 / (levels - 1)))) throw new Changed();
     return grey / 255;
   };
   const range = (count) => [...Array(count).keys()];
@@ -162,14 +174,13 @@
       const rows = list(images).flatMap((image, row) => list(units).map((unit, place) => [name(image), unit, value(row, place)]));
       return [["image", "unit", "value"], ...rows];
     },
-    async kernels(figure, name, [limit, tile, gap, columns, count]) {
+    async kernels(figure, name, [limit, tile, gap, columns, count, inputs]) {
       const [height, width] = list(tile);
       const own = await pixels(figure.querySelector(".pixels"));
       const at = (one, y, x, plane) => own((one % columns) * (width + +gap) + x, Math.floor(one / columns) * (height + +gap) + y, plane);
-      const grey = (one, y, x) => at(one, y, x, 0) === at(one, y, x, 1) && at(one, y, x, 0) === at(one, y, x, 2);
-      const every = (test) => range(+count).every((one) => range(height).every((y) => range(width).every((x) => test(one, y, x))));
-      const planes = every(grey) ? ["grey"] : ["red", "green", "blue"];
-      const line = (one, y, plane) => range(width).map((x) => ((at(one, y, x, plane) - 128) / 127) * limit);
+      const planes = inputs === "1" ? ["grey"] : ["red", "green", "blue"];
+      const value = (grey) => (grey ? ((grey - 128) / 127) * limit : ""); // 0 stands for NaN
+      const line = (one, y, plane) => range(width).map((x) => value(at(one, y, x, plane)));
       const rows = range(+count).flatMap((one) => planes.flatMap((colour, plane) => range(height).map((y) => [one, colour, y, ...line(one, y, plane)])));
       return [["filter", "input", "y", ...across(width)], ...rows];
     },
@@ -196,7 +207,8 @@
         link.download = `${`${run.dataset.run}-${kind}-${title}`.replace(/[^\w.]+/g, "-")}.csv`;
         link.href = `data:text/csv;charset=utf-8,${encodeURIComponent(rows.map((row) => row.map(written).join(",")).join("\n"))}%0A`;
         link.click();
-      } catch {
+      } catch (error) {
+        if (!(error instanceof Changed)) throw error;
         button.replaceWith("This browser does not hand out the pixels of pictures unchanged; featreport export writes the values.");
       }
     });

@@ -15,6 +15,7 @@ from featreport.images.pictures import encode
 from featreport.images.sprites import kernel_sprite, matrix_picture, sprite_of_maps, strip_of_units
 from featreport.paper import sprites, values
 from featreport.report import render
+from featreport.report.pixels import planes_of
 from featreport.results.schema import FeatureMaps, KernelNorms, Kernels, Results, Run
 
 GREY = 1 / 255
@@ -72,6 +73,7 @@ def results(truth: dict[str, np.ndarray]) -> Results:
                     figure('head, "last"', "units", units, strip, tile, channels=list(range(70))),
                 ],
                 "kernels": filters(weight),
+                "weights": [samples.weight("conv1.weight", list(weight.shape), 0)],
                 "kernel_norms": [
                     KernelNorms(name="fc.weight", picture=keep(picture), outputs=6, inputs=4, kernel=[],
                                 size=size, high=high)
@@ -126,12 +128,30 @@ def test_units_and_norms_come_back_to_a_level(truth, results) -> None:
 )
 def test_filters_come_back_to_half_a_grey_level(truth, results, number, name, planes) -> None:
     shown = results.runs[number].kernels
-    _, places, found = unpacked(values.of_kernels(shown, sprites.kernels(shown, results.pictures)))
+    _, places, found = unpacked(
+        values.of_kernels(shown, sprites.kernels(shown, results.pictures), len(planes))
+    )
     side = shown.tile[0]
     assert [place[1] for place in places[::side]][: len(planes)] == planes
     assert places[-1] == (str(shown.shown - 1), planes[-1], str(side - 1))
     exact = truth[name]
     assert np.abs(found.reshape(exact.shape) - exact).max() <= np.abs(exact).max() / 253
+
+
+def test_a_weight_that_is_no_number_is_an_empty_cell_and_equal_planes_stay_three(truth) -> None:
+    weight = np.repeat(truth["grey"][:2], 3, axis=1)
+    weight[0, 1, 2, 0] = np.nan
+    made = kernel_sprite(weight)
+    key, uri = encode(made.sprite)
+    shown = Kernels(
+        name="w", picture=key, tile=made.tile, gap=1, columns=made.columns, shown=2, total=2, limit=made.limit
+    )
+    found = values.of_kernels(shown, sprites.kernels(shown, {key: uri}), 3)
+    text = gzip.decompress(found.packed()).decode()
+    cells = list(csv.reader(io.StringIO(text)))
+    assert [line[1] for line in cells[1::3]] == ["red", "green", "blue"] * 2
+    assert cells[1 + 3 + 2][3] == ""
+    assert sum(cell == "" for line in cells for cell in line) == 1
 
 
 def test_a_picture_that_cannot_be_read_has_no_values(results) -> None:
@@ -154,7 +174,7 @@ def test_the_page_gives_the_values_that_the_kit_gives(results, browser, saved, o
         matrix = sprites.pixels(results.pictures[run.kernel_norms[0].picture], "L")
         shown = sprites.kernels(run.kernels, results.pictures)
         kit = [
-            values.of_kernels(run.kernels, shown),
+            values.of_kernels(run.kernels, shown, planes_of(run)),
             values.of_norms(run.kernel_norms[0], matrix),
             *(values.of_maps(run, one, results.pictures) for one in run.maps),
         ]
@@ -187,10 +207,12 @@ def test_pixels_that_a_browser_changes_are_refused(results, browser, saved, open
           document.querySelectorAll('details').forEach((box) => { box.open = true; });
         }"""
     )
-    caption = page.locator("figcaption", has_text="a.0").first
-    caption.locator("button").click()
-    caption.get_by_text("featreport export writes the values").wait_for(timeout=5000)
-    assert caption.locator("button").count() == 0
+    run = page.locator("section[data-run]").first
+    for number in range(4):
+        run.locator("figcaption button").first.click()
+        run.get_by_text("featreport export writes the values").nth(number).wait_for(timeout=5000)
+    assert run.locator("figcaption button").count() == 0
+    assert page.record.messages == []
 
 
 @pytest.mark.browser

@@ -37,7 +37,7 @@ MAY = {
     "figures": {"report.formats"},
     "report": {"judge", "figures", "tables", "results", "collector"},
     "tables": {"judge"},
-    "paper": {"tables", "figures", "judge", "results", "report.formats"},
+    "paper": {"tables", "figures", "judge", "results", "report.formats", "report.pixels"},
     "progress": {"executors"},
     "gate": {"judge", "results", "report.formats"},
     "differences": {"judge", "report", "results"},

@@ -10,6 +10,7 @@ from featreport.paper import letters, scale, sheet, sprites, values
 from featreport.paper.drawing import Drawing
 from featreport.paper.sprites import Pixels
 from featreport.report import formats
+from featreport.report.pixels import planes_of
 from featreport.results.schema import KernelNorms, Kernels, Run
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def _filters(run: Run, shown: Kernels, pictures: Mapping[str, str]) -> Drawing |
         f"{formats.number(shown.limit)}."
     )
     drawn = _Filters(shown.name, tiles, shown.columns, shown.limit)
-    numbers = values.of_kernels(shown, tiles)
+    numbers = values.of_kernels(shown, tiles, planes_of(run))
     return Drawing(
         ("kernels",), shown.name, caption, drawn.draw, sprites.joined(tiles, shown.columns), numbers
     )

@@ -36,7 +36,7 @@ class Values:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*self.keys, *self.columns])
         for place, row in zip(self.places, self.numbers.tolist(), strict=True):
-            writer.writerow([*place, *(f"{number:.{_DIGITS}g}" for number in row)])
+            writer.writerow([*place, *(_text(number) for number in row)])
         return gzip.compress(stream.getvalue().encode("utf-8", "replace"), 9, mtime=0)
 
 
@@ -67,12 +67,12 @@ def of_maps(run: Run, shown: FeatureMaps, pictures: Mapping[str, str]) -> Values
     return Values(("image", "channel", "y"), lines, _across(width), numbers.reshape(-1, width))
 
 
-def of_kernels(shown: Kernels, filters: Pixels) -> Values:
-    """Return the weights of `filters` `[filters, h, w, 3]`, a row for each line of each plane."""
+def of_kernels(shown: Kernels, filters: Pixels, inputs: int) -> Values:
+    """Return the weights of `filters` `[filters, h, w, 3]`, a row for each line of each of the `inputs` planes."""
     height, width = shown.tile
-    names = _PLANES[1 if (filters == filters[..., :1]).all() else 3]
+    names = _PLANES.get(inputs, _PLANES[3])
     planes = filters[..., : len(names)].astype(np.float64)
-    numbers = (planes - _ZERO) / _STEPS * shown.limit
+    numbers = np.where(planes > 0, (planes - _ZERO) / _STEPS * shown.limit, np.nan)  # 0 stands for NaN
     lines = tuple((one, name, y) for one in range(len(filters)) for name in names for y in range(height))
     return Values(
         ("filter", "input", "y"), lines, _across(width), numbers.transpose(0, 3, 1, 2).reshape(-1, width)
@@ -83,6 +83,10 @@ def of_norms(shown: KernelNorms, matrix: Pixels) -> Values:
     """Return the norms of a weight's kernels `[outputs, inputs]`, or what they were averaged to."""
     height, width = matrix.shape
     return Values(("y",), tuple((y,) for y in range(height)), _across(width), matrix / 255 * shown.high)
+
+
+def _text(number: float) -> str:
+    return "" if np.isnan(number) else f"{number:.{_DIGITS}g}"
 
 
 def _across(width: int) -> tuple[str, ...]:

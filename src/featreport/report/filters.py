@@ -37,7 +37,7 @@ def matrices(run: Run, shelf: Shelf) -> tuple[MatrixFigure, ...]:
     return tuple(figures)
 
 
-def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:
+def kernels(shown: Kernels | None, shelf: Shelf, planes: int = 3) -> KernelFigure | None:
     """Return the figure of the first layer's filters."""
     if shown is None or min(*shown.tile, shown.columns, shown.shown) < 1:
         return None
@@ -57,5 +57,5 @@ def kernels(shown: Kernels | None, shelf: Shelf) -> KernelFigure | None:
         caption=caption,
         scale=Scale(low, high),
         alt=f"{shown.shown} filters of {shown.name}, from {low} to {high}",
-        values=pixels.of_kernels(shown),
+        values=pixels.of_kernels(shown, planes),
     )

@@ -13,9 +13,15 @@ def of_maps(shown: FeatureMaps) -> str:
     return f"{shown.kind} {shown.low:.9g} {shown.high:.9g} {places}"
 
 
-def of_kernels(shown: Kernels) -> str:
-    """Return kind, limit, tile, gap, tiles a row, and filters."""
-    return f"kernels {shown.limit:.9g} {_list(shown.tile)} {shown.gap} {shown.columns} {shown.shown}"
+def of_kernels(shown: Kernels, planes: int) -> str:
+    """Return kind, limit, tile, gap, tiles a row, filters, and planes of each."""
+    return f"kernels {shown.limit:.9g} {_list(shown.tile)} {shown.gap} {shown.columns} {shown.shown} {planes}"
+
+
+def planes_of(run: Run) -> int:
+    """Return how many planes the kernels that are shown have: 1 or 3."""
+    found = [one for one in run.weights if run.kernels is not None and one.name == run.kernels.name]
+    return 1 if found and len(found[0].shape) > 1 and found[0].shape[1] == 1 else 3
 
 
 def of_norms(shown: KernelNorms) -> str:
