@@ -73,7 +73,7 @@ def _failed(run: Run) -> Finding:
         return Finding("fail", "failed, and left no reason.", Target(run.id), 0)
     first = next((line for line in run.error.message.splitlines() if line.strip()), "no reason was given")
     text = f"failed at the {run.error.stage} stage: {formats.opening(first, 140)}"
-    return Finding("fail", text if text.endswith(".") else text + ".", Target(run.id), 0)
+    return Finding("fail", text if text.endswith((".", "…")) else text + ".", Target(run.id), 0)
 
 
 def _nonfinite(run: Run) -> Iterator[Finding]:

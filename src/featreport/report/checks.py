@@ -52,10 +52,13 @@ def _calm(outcomes: Sequence[CheckOutcome]) -> Level:
 
 
 def _why_skipped(results: Results) -> str:
-    """Say where all that was skipped was so because its run failed."""
+    """Say how much of what was skipped was so because its run failed."""
     failed = {run.id for run in results.runs if run.status == "failed"}
-    skipped = [outcome for outcome in results.checks if outcome.verdict == "skipped"]
-    return " Their runs failed." if skipped and all(outcome.run in failed for outcome in skipped) else ""
+    skipped = [outcome.run in failed for outcome in results.checks if outcome.verdict == "skipped"]
+    if not any(skipped):
+        return ""
+    which = "They were" if all(skipped) else f"{formats.integer(sum(skipped))} of them"
+    return f" {which} because a run failed."
 
 
 def relinked(checks: ChecksView, moved: Mapping[str, str]) -> ChecksView:
