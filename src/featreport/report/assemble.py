@@ -22,6 +22,7 @@ from featreport.report import (
     pixels,
     rows,
     tensors,
+    trajectories,
     trends,
 )
 from featreport.report.anchors import Anchors
@@ -108,6 +109,7 @@ def _page(results: Results) -> Page:
         checks=checks.view(results, places),
         likeness=likeness.view(results),
         trends=past,
+        trajectories=trajectories.view(results),
         against=changes.against(results),
     )
 

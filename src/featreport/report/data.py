@@ -26,6 +26,7 @@ from featreport.tables import (
     maps,
     norms,
     overview,
+    trajectory_table,
     unmeasured,
     weights,
 )
@@ -63,6 +64,7 @@ def of_all(results: Results) -> tuple[DataLink, ...]:
         ("runs", overview(results)),
         ("load audits", loads(results)),
         ("what was not measured", unmeasured(results)),
+        ("every measure over checkpoints", trajectory_table(results)),
     )
     return tuple(_link(label, "", table) for label, table in tables if table.rows)
 

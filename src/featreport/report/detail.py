@@ -251,7 +251,7 @@ def _without_pictures(page: Page) -> Page:
 
 
 def _barest(page: Page) -> Page:
-    return replace(_with_rows(page, FEW, flagged=False), tables=())
+    return replace(_with_rows(page, FEW, flagged=False), tables=(), trajectories=())
 
 
 def script_safe(text: str) -> str:

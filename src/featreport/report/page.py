@@ -8,6 +8,7 @@ from featreport.figures.depth import Chart
 from featreport.judge.findings import Level
 from featreport.report.cells import BufferRow, Cell, MeasureTable, Name, NormRow, TapRow, WeightGroup
 from featreport.report.drawn import KernelFigure, MapFigure, MatrixFigure, Picture, Placed
+from featreport.report.trajectories import TrajectoryTable
 
 
 @dataclass(frozen=True)
@@ -330,4 +331,5 @@ class Page:
     checks: ChecksView | None = None
     likeness: tuple[Likeness, ...] = ()
     trends: Trends | None = None
+    trajectories: tuple[TrajectoryTable, ...] = ()  # every measure over a model's checkpoints
     against: str = ""  # what the first table tells changes against

@@ -18,6 +18,7 @@ from featreport.tables.pictures import kernel_norms, kernels, maps
 from featreport.tables.runs import definitions, images, loads, overview, unmeasured
 from featreport.tables.table import Column, Table, Value, cell_text, csv_text
 from featreport.tables.tensors import buffers, norms, weights
+from featreport.tables.trajectories import Trajectories, trajectories, trajectory_table
 
 PER_RUN = (
     layers,
@@ -42,6 +43,7 @@ OVER_RUNS = (
     unmeasured,
     comparison,
     near_zero_comparison,
+    trajectory_table,
     builds,
     similarities,
     definitions,
@@ -54,6 +56,7 @@ __all__ = [
     "Column",
     "Compared",
     "Table",
+    "Trajectories",
     "Value",
     "activation_histograms",
     "buffers",
@@ -80,6 +83,8 @@ __all__ = [
     "norms",
     "overview",
     "similarities",
+    "trajectories",
+    "trajectory_table",
     "unmeasured",
     "weight_histograms",
     "weights",
