@@ -31,7 +31,8 @@ def view(results: Results) -> Trends | None:
     if not ids:
         return None
     names = [*(f"build {build.number}" for build in history.builds), "this build"]
-    figures = [_figure(results, *measure) for measure in MEASURES]
+    hues = _hues(results)
+    figures = [_figure(results, *measure, hues) for measure in MEASURES]
     earlier = formats.plural(history.count, "earlier build")
     shown = "" if history.count == len(history.builds) else f", the newest {len(history.builds)} of them here"
     files = formats.plural(history.unreadable, "file")
@@ -53,13 +54,22 @@ def view(results: Results) -> Trends | None:
     )
 
 
-def _figure(results: Results, metric: str, title: str, what: str) -> ChartFigure | None:
+def _hues(results: Results) -> dict[str, str]:
+    """Return the colours of runs, the same in every chart: of those whose silent channels changed most, then others."""
+    found: dict[str, trend.Track] = {}
+    for metric, *_ in MEASURES:
+        found = {track.name: track for track in trend.tracks_of(results, metric)[1]} | found
+    return trend.colours_of(list(found.values()))
+
+
+def _figure(results: Results, metric: str, title: str, what: str, hues: dict[str, str]) -> ChartFigure | None:
     names, tracks = trend.tracks_of(results, metric)
     if not tracks:
         return None
-    hues = trend.colours_of(tracks)
-    chart = trend.trend(tracks, names, f"trend of {metric}", hues)
-    first = next(track for track in tracks if track.name == next(iter(hues)))
+    here = {track.name for track in tracks}
+    chart = trend.trend(tracks, names, f"trend of {metric}", {k: v for k, v in hues.items() if k in here})
+    most = next(iter(trend.colours_of(tracks)))
+    first = next(track for track in tracks if track.name == most)
     text = f"Share of {what}. {_words(first, names, alone=len(tracks) == 1)}"
     return ChartFigure(chart, title, text, f"Line chart. {text}", f"{metric.replace('_', '-')}-by-build.csv")
 
