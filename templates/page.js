@@ -215,6 +215,14 @@
     caption.append(" ", button);
   }
 
+  // What has the focus is not left under the first column, which stays where it is.
+  addEventListener("focusin", ({ target }) => {
+    const [box, first] = [target.closest(".scroll"), target.closest("tr")?.cells[0]];
+    if (!box || !first || first.contains(target)) return;
+    const hidden = first.getBoundingClientRect().right - target.getBoundingClientRect().left;
+    if (hidden > 0) box.scrollLeft -= hidden + 8;
+  });
+
   const reveal = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;

@@ -65,7 +65,7 @@ def test_each_number_stands_over_its_change(inside: bool) -> None:
     results = told(run("net/now", [0, 3], 0.125), run("net/before", [3, 5, 6]), inside=inside)
     page = render(results, "r.json")
     tap = cells(page, 'data-run="net/now" data-layer="relu"')
-    assert "Against the baseline newly dead: 0; revived: 5, 6." in tap["dead_fraction"]
+    assert "Against the baseline newly dead: channel 0; revived: channels 5, 6." in tap["dead_fraction"]
     assert tap["dead_fraction"].split()[-1] == "−1"
     assert tap["mean"].split() == ["0.625", "+0.125"]
     tensor = cells(page, 'data-run="net/now" data-weight="fc.weight"')
