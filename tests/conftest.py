@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from featreport.executors import serial
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
 
@@ -98,3 +100,17 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
         return path.as_uri()
 
     return save
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the runs that were really measured."""
+    found: list[str] = []
+    plain = serial._Bench.measure
+
+    def spy(self: serial._Bench, run: object, progress: object) -> serial.Outcome:
+        found.append(run.id)
+        return plain(self, run, progress)
+
+    monkeypatch.setattr(serial._Bench, "measure", spy)
+    return found

@@ -63,20 +63,6 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the runs that were really measured."""
-    found: list[str] = []
-    plain = serial._Bench.measure
-
-    def spy(self: serial._Bench, run: object, progress: object) -> serial.Outcome:
-        found.append(run.id)
-        return plain(self, run, progress)
-
-    monkeypatch.setattr(serial._Bench, "measure", spy)
-    return found
-
-
 def build(folder: Path, **more: object) -> bytes:
     featreport.build(folder / "config.yaml", **more)
     return (folder / "out/report.html").read_bytes()
