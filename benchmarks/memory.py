@@ -1,8 +1,9 @@
 """The peak memory of a build with few and with many images, and of a bare forward pass at the same batch.
 
-    python benchmarks/memory.py [--few 16] [--many 1600] [--model resnet50]
+    python benchmarks/memory.py [--few 16] [--many 1600] [--model resnet50] [--times 3]
 
-Each is a process of its own; printed is the largest resident set the system saw of it. The build with few images and
+Each is a process of its own; printed is the largest resident set the system saw of it, the median of a few processes
+and their range. The build with few images and
 its first pictures is set against two bare processes that decode and run the same batches: one that imports torch and
 torchvision, and one that has the libraries of a build in memory too (the compiled loops, the schemas, the charts).
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import tempfile
 from pathlib import Path
@@ -43,28 +45,32 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=16)
     parser.add_argument("--many", type=int, default=1600)
     parser.add_argument("--model", default="resnet50")
+    parser.add_argument("--times", type=int, default=3)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         few, bare = project(folder / "few", asked.model, asked.few)
         many, _ = project(folder / "many", asked.model, asked.many)
         loaded = [*bare[:2], LIBRARIES + bare[2], *bare[3:]]
-        peaks = [peak(command, folder) for command in (few, many, bare, loaded)]
-    print(f"{asked.model}, peak resident memory")
-    for label, value in zip(
-        (
-            f"build, {asked.few} images",
-            f"build, {asked.many} images",
-            f"bare, {asked.few} images",
-            "bare, with the libraries",
-        ),
-        peaks,
-        strict=True,
-    ):
-        print(f"{label:26} {value / MIB:8.0f} MiB")
-    print(f"many over few              {100 * (peaks[1] / peaks[0] - 1):+8.1f} %")
-    print(f"build over bare            {(peaks[0] - peaks[2]) / MIB:+8.0f} MiB")
-    print(f"  of it, not libraries     {(peaks[0] - peaks[3]) / MIB:+8.0f} MiB")
+        commands = {
+            f"build, {asked.few} images": few,
+            f"build, {asked.many} images": many,
+            f"bare, {asked.few} images": bare,
+            "bare, with the libraries": loaded,
+        }
+        peaks = {
+            label: [peak(command, folder) for _ in range(asked.times)] for label, command in commands.items()
+        }
+    print(f"{asked.model}, peak resident memory, {asked.times} processes each")
+    for label, values in peaks.items():
+        print(
+            f"{label:26} {statistics.median(values) / MIB:8.0f} MiB   "
+            f"({min(values) / MIB:.0f} … {max(values) / MIB:.0f})"
+        )
+    few_peak, many_peak, bare_peak, loaded_peak = map(statistics.median, peaks.values())
+    print(f"many over few              {100 * (many_peak / few_peak - 1):+8.1f} %")
+    print(f"build over bare            {(few_peak - bare_peak) / MIB:+8.0f} MiB")
+    print(f"  of it, not libraries     {(few_peak - loaded_peak) / MIB:+8.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -303,6 +303,7 @@ def main() -> NoReturn:
 
     signal.signal(signal.SIGTERM, terminate)
     process.hear_signals()
+    process.one_heap()
     collector.process.ours = True
     gc.set_threshold(100_000, 20, 100)  # torch makes a million objects that stay: do not walk them again
     try:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from featreport.collect.layout import TOKENS, Layout, Layouts, as_rows
-from featreport.collect.maps import Channelwise, Shown, ShownMaps
+from featreport.collect.maps import Channelwise, Room, Shown, ShownMaps
 from featreport.collect.passed import Key
 from featreport.collect.taps import Tap
 from featreport.results.grams import Grams
@@ -97,6 +97,7 @@ class ActivationCollector:
         self._copies: dict[Key, _Copy] = {}  # taps that handed on what another gave
         self._dropped: set[Key] = set()
         self._layouts = Layouts()
+        self._room = Room()
         self._images: tuple[int, int] = (0, 0)
         self._gram = False  # whether this batch has them
         self._blocks: list[tuple[int, int]] = []  # batches with Gram matrices: first image, number of images
@@ -206,7 +207,7 @@ class ActivationCollector:
             full=tuple(output.shape),
             channels=channels,
             account=self._ledger.open(channels, self.settings.limits(bound_in(tap.upper, output.dtype))),
-            maps=ShownMaps(self.shown_images, self.shown_channels),
+            maps=ShownMaps(self.shown_images, self.shown_channels, self._room),
         )
 
     def _going_on(self, streams: list[_Stream], layouts: list[Layout], output: Tensor) -> list[_Stream]:

@@ -12,7 +12,7 @@ from featreport.collect.deadline import TimeIsUp
 from featreport.collect.forward import PINNED, batches_of, one_forward, with_inputs
 from featreport.collect.guard import raised, watched
 from featreport.collect.job import Job
-from featreport.collect.maps import Channelwise, Shown, ShownMaps
+from featreport.collect.maps import Channelwise, Room, Shown, ShownMaps
 from featreport.collect.passed import Key
 from featreport.collect.taps import Tap, Taps
 from featreport.results.schema import ImageFile
@@ -97,9 +97,10 @@ def _again(
     refs = [ref for ref in run.images if ref.name in rows]
     found: dict[Key, Shown] = {}
     picked: dict[Key, Tensor] = {}
+    room = Room()
     for one in shown:
         picks = choose(one.channels, plan.showing.channels, plan.shown_channels)
-        found[one.tap.key] = replace(one, maps=ShownMaps(len(refs), len(picks), picks))
+        found[one.tap.key] = replace(one, maps=ShownMaps(len(refs), len(picks), room, picks))
         picked[one.tap.key] = torch.tensor(picks, device=job.device)
     batches = batches_of(
         job, refs, max(1, min(len(refs), batch_size)), shown=len(refs), pin=job.device.type in PINNED

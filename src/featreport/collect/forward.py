@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from featreport.collect.activations import ActivationCollector
-from featreport.collect.device import out_of_memory
+from featreport.collect.device import give_memory_back, out_of_memory
 from featreport.collect.faithful import Proof
 from featreport.collect.feeding import fed
 from featreport.collect.guard import raised, watched
@@ -113,6 +113,7 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
             collector.end_batch()
             if not count:
                 proof.compare(output)
+                give_memory_back()  # what lies between the tables and maps that the first batch made
             del output
             count += len(batch.indices)
             shown, more = with_inputs(job, batch, plan.shown_images - count + len(batch.indices))

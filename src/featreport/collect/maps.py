@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,6 +17,7 @@ from featreport.statistics import Field, Measured
 
 LARGEST_TILE = 48
 MOST_UNITS = 4096
+CHUNK = 1 << 20  # values
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,30 @@ class Channelwise:
         return cls(tap.sizes, tap[Field.FIRED].astype(np.int64), image, tap.dead)
 
 
+class Room:
+    """Memory for the maps of many taps side by side.
+
+    One by one they would lie between the network's own tensors, and what is free around them could not be used again.
+    """
+
+    def __init__(self) -> None:
+        self._free: Tensor | None = None
+
+    def copy(self, values: Tensor) -> Tensor:
+        """Return a float32 copy that stays."""
+        size = values.numel()
+        if self._free is None or self._free.numel() < size:
+            self._free = torch.empty(max(size, CHUNK), device=values.device)
+        own, self._free = self._free[:size].view(values.shape), self._free[size:]
+        return own.copy_(values)
+
+
 class ShownMaps:
     """Maps of the first images and channels of one tap, on the device until asked for."""
 
-    def __init__(self, images: int, channels: int, chosen: Sequence[int] | None = None) -> None:
+    def __init__(self, images: int, channels: int, room: Room, chosen: Sequence[int] | None = None) -> None:
         self._images = images
+        self._room = room
         self._channels = channels
         self.chosen = None if chosen is None else list(chosen)  # the channels of "maps"; None: the first ones
         self.parts: list[Tensor] = []  # on the device; `receive` takes them back from the host
@@ -65,7 +86,7 @@ class ShownMaps:
         if self.parts and (kind != self._kind or few.shape[1:] != self.parts[0].shape[1:]):
             return  # images of another size are not shown beside these
         self._kind = kind
-        self.parts.append(few.detach().float().clone())
+        self.parts.append(self._room.copy(few.detach()))
         self.rows += rows
 
     @property
