@@ -50,7 +50,7 @@ _BARS_APART = 60  # beyond this many layers bars touch
 
 def depth(points: Sequence[Point], axis: str, hue: str, salt: str) -> Chart:
     """Return the bars of one share by depth, the tallest named."""
-    figure, axes, settings = canvas.blank(salt)
+    figure, axes, settings = canvas.again(salt)
     limit = bars(axes, points, axis, hue)
     shares = [point.share for point in points]
     if any(shares):

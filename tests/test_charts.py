@@ -1,0 +1,42 @@
+"""Charts by depth: their bytes follow from what they show alone."""
+
+from __future__ import annotations
+
+import random
+from threading import Thread
+
+import pytest
+
+from featreport.figures import canvas
+from featreport.figures.depth import Chart, Point, depth
+
+SIZES = (1, 2, 13, 49, 60, 61, 300, 0, 7)  # layers; beyond 60 the bars touch
+
+
+def chart(number: int) -> Chart:
+    draw = random.Random(number)
+    count = SIZES[number]
+    silent = number % 4 == 3  # nothing to name
+    points = [
+        Point(f"layer{i}", 0.0 if silent or not i % 3 else draw.random() ** (1 + number), 3, 64)
+        for i in range(count)
+    ]
+    axis = "rectifiers" if number % 2 else "parameter tensors"
+    return depth(points, axis, canvas.HUES[number % 4], f"salt {number}")
+
+
+def alone(number: int) -> Chart:
+    """Return a chart from a thread that has drawn nothing else."""
+    found: list[Chart] = []
+    thread = Thread(target=lambda: found.append(chart(number)))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize("order", [range(9), reversed(range(9)), [5, 0, 5, 8, 3, 6, 1, 7, 2, 4, 6]])
+def test_a_chart_is_the_same_whatever_was_drawn_before_it(order: list[int]) -> None:
+    expected = {number: alone(number) for number in range(len(SIZES))}
+    assert len({one.source for one in expected.values()}) == len(SIZES)
+    for number in order:
+        assert chart(number) == expected[number], f"{SIZES[number]} layers"
