@@ -430,3 +430,26 @@ def test_only_code_of_the_manifest_counts_as_code_that_was_run(project: Path) ->
     assert featreport.build(project / "config.yaml").provenance.code_run == []
     write(project, "[runs/epoch_2.pt]")
     assert featreport.build(project / "config.yaml").provenance.code_run == ["python:net.py:make"]
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_build_that_first_compiles_what_reads_tensors_says_so_before_it_starts(
+    project: Path, empty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featreport import pipeline
+    from featreport.executors import serial
+    from featreport.statistics import cached
+
+    told: list[str] = []
+
+    class Listener(serial.Silent):
+        def mention(self, line: str) -> None:
+            told.append(line)
+
+        def run_started(self, run_id: str, number: int, of: int) -> None:
+            told.append(run_id)
+
+    monkeypatch.setattr(cached, "is_empty", lambda: empty)
+    pipeline.run_plan(pipeline.make_plan(write(project, "[random:0]")), Listener())
+    line = "What reads the tensors is compiled first, once on this machine: about a quarter of a minute."
+    assert told == [*[line] * empty, "tiny/random-0"]

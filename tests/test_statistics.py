@@ -764,7 +764,10 @@ def test_a_run_measures_where_nothing_can_be_written() -> None:
         "cached._writable = lambda place: cached.PACKAGE not in place.parents and real(place)\n" + MEASURES
     )
     nowhere = {"HOME": "/dev/null/x", "XDG_CACHE_HOME": "/dev/null/x"}
-    assert output(code, **nowhere).startswith("numba")
+    code += "from featreport.statistics import is_compiled_first\nprint(is_compiled_first(values.device))\n"
+    engine, compiled_first = output(code, **nowhere).splitlines()
+    assert engine.startswith("numba")
+    assert compiled_first == "True"
 
 
 @pytest.mark.parametrize("broken", ["sys.modules['numba'] = None", "sys.meta_path.insert(0, Broken())"])
@@ -778,6 +781,26 @@ class Broken:
 {broken}
 {MEASURES}"""
     assert output(code) == "torch"
+
+
+def test_whether_the_first_tensor_waits_for_the_compiler_is_known_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numba
+
+    from featreport.statistics import cached, is_compiled_first, reduce
+
+    cpu = torch.device("cpu")
+    reduce(torch.randn(2, 3, 4), Limits())
+    assert not is_compiled_first(cpu)
+    assert not is_compiled_first(torch.device("meta"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    assert is_compiled_first(cpu)
+    place = cached.directory(cached.PACKAGE, str(tmp_path))
+    assert place is not None
+    (place / "below").mkdir()
+    (place / "below" / "loops.rows-1.py311.nbi").touch()
+    assert not is_compiled_first(cpu)
 
 
 def test_other_functions_keep_their_own_place_in_numbas_cache() -> None:

@@ -80,7 +80,10 @@ def parameters(
 def _measured(
     subjects: Sequence[Subject], statistics: Sequence[WeightStatistic], device: torch.device
 ) -> list[Weight]:
-    """Measure tensors side by side on the CPU, each in one thread: small products gain nothing from sharing them."""
+    """Measure tensors side by side on the CPU, each in one thread: small products gain nothing from sharing them.
+
+    The largest first, so that no thread is left alone with one at the end.
+    """
     workers = torch.get_num_threads() if device.type == "cpu" else 1
     if workers == 1 or len(subjects) < FEW:
         return [_weight(subject, statistics) for subject in subjects]
@@ -90,7 +93,9 @@ def _measured(
             min(workers, MOST), "featreport-weights", initializer=torch.set_num_threads, initargs=(1,)
         ) as pool,
     ):
-        return list(pool.map(lambda subject: _weight(subject, statistics), subjects))
+        largest = sorted(range(len(subjects)), key=lambda place: -subjects[place].tensor.numel())
+        found = {place: pool.submit(_weight, subjects[place], statistics) for place in largest}
+        return [found[place].result() for place in range(len(subjects))]
 
 
 def measure_buffers(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) -> list[Buffer]:

@@ -16,6 +16,9 @@ from featreport.results.schema import Run
 PICTURES = (600_000, 1_500_000)  # bytes of a run at least and at most: the page shows of them what fits
 
 
+COMPILING = "What reads the tensors is compiled first, once on this machine: about a quarter of a minute."
+
+
 class Progress(Protocol):
     """Who wants to know how far a build is."""
 
@@ -90,6 +93,8 @@ def execute(
     kept = [store.read(key) if store is not None and key else None for key in known or [""] * len(plan.runs)]
     wanted = tuple(run for run, entry in zip(plan.runs, kept, strict=True) if entry is None)
     bench = _Bench(plan, wanted, meanwhile) if wanted else None
+    if bench is not None and bench.compiles:
+        progress.mention(COMPILING)
     with passed_over():  # torch's modules, mostly
         for number, (run, entry) in enumerate(zip(plan.runs, kept, strict=True), start=1):
             if entry is not None:
@@ -111,10 +116,11 @@ class _Bench:
             from featreport.collect.run import execute_run
             from featreport.collect.session import Session
             from featreport.collect.summary import definitions
-            from featreport.statistics import Settings, engine
+            from featreport.statistics import Settings, engine, is_compiled_first
 
             self._device = choose_device(plan.device)
             device, reduced_by = describe(self._device), engine(self._device)
+            self.compiles = is_compiled_first(self._device)
         self._plan = plan
         self._execute = execute_run
         self._session = Session(runs, meanwhile=meanwhile)

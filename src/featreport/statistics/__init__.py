@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 
 from featreport.statistics.base import REGISTRY, Measured, Settings, State, Statistic
-from featreport.statistics.kernel import engine
+from featreport.statistics.kernel import engine, is_compiled_first
 from featreport.statistics.ledger import Account, Ledger
 from featreport.statistics.reduction import Reduced, reduce
 from featreport.statistics.table import Field, Limits
@@ -29,6 +29,7 @@ __all__ = [
     "Statistic",
     "all_statistics",
     "engine",
+    "is_compiled_first",
     "reduce",
     "to_host",
 ]

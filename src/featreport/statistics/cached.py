@@ -52,6 +52,12 @@ def bring_in() -> None:
             del modules[unused]
 
 
+def is_empty() -> bool:
+    """Whether nothing is kept yet: the first call will compile."""
+    place = directory(PACKAGE, numba.config.CACHE_DIR)
+    return place is None or next(place.rglob("*.nbi"), None) is None
+
+
 @cache
 def directory(package: Path, chosen: str = "") -> Path | None:
     """Return the directory for the sources in `package`, and make it; None where nothing can be written.

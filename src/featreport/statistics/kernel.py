@@ -70,6 +70,15 @@ def engine(device: torch.device) -> str:
     return "torch" if loops is None else f"numba {loops.VERSION}"
 
 
+def is_compiled_first(device: torch.device) -> bool:
+    """Whether the first tensor on this device waits for the compiler, as it does once on a machine."""
+    if device.type != "cpu" or _loops() is None:
+        return False
+    from featreport.statistics import cached
+
+    return cached.is_empty()
+
+
 def reduce_into(
     table: Tensor, at: int, sums: Tensor, values: Tensor, limits: Limits, first: int, cells: Tensor | None
 ) -> bool:
