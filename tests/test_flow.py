@@ -17,7 +17,7 @@ from featreport.collect.forward import guarded
 from featreport.collect.taps import Taps
 from featreport.images import batches
 from featreport.plan.types import ImageRef, TransformSpec
-from featreport.statistics import Settings
+from featreport.statistics import Settings, engine
 from runs import pictures, run_module
 
 NET = """
@@ -172,8 +172,10 @@ def test_measured_passes_run_to_the_end() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA: its sync debug mode")
 def test_nothing_waits_for_the_device_inside_the_forward_pass() -> None:
+    device = torch.device("cuda", 0)
+    engine(device)  # is tried before any forward pass: only that may wait
     try:
-        measured_passes(torch.device("cuda"), "error")
+        measured_passes(device, "error")
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

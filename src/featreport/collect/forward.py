@@ -25,6 +25,7 @@ from featreport.images.batches import Batch, ImageBatches
 from featreport.images.pictures import encode_input
 from featreport.plan.types import ImageRef
 from featreport.results.schema import Faithfulness, ImageFile, Images
+from featreport.statistics import fault
 
 THUMBNAILS = 24  # so many images have one, to be shown under the channels they fire most
 PINNED = ("cuda", "xpu")  # devices that copy faster from page-locked memory
@@ -44,6 +45,9 @@ class Pass:
 
 def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
     """Run every batch; on exhausted memory start over with half the batch, and say so."""
+    wrong = fault(job.device, job.dtype)  # tried now: later it would have to wait for the device
+    if wrong:
+        notes.append(f"Measured with torch's own operations, which is slower, because {wrong}.")
     model = model.to(device=job.device, dtype=job.dtype)
     size = job.plan.batch_size or _auto(job, model)
     job.deadline.check("forward")

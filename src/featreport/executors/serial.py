@@ -113,13 +113,15 @@ class _Bench:
     def __init__(self, plan: Plan, runs: tuple[RunPlan, ...], meanwhile: Callable[[], None] | None) -> None:
         with uncollected():  # this brings torch: a fifth of the time that takes is the collector's
             from featreport.collect.device import choose_device, describe
+            from featreport.collect.job import DTYPES
             from featreport.collect.run import execute_run
             from featreport.collect.session import Session
             from featreport.collect.summary import definitions
             from featreport.statistics import Settings, engine, is_compiled_first
 
             self._device = choose_device(plan.device)
-            device, reduced_by = describe(self._device), engine(self._device)
+            device = describe(self._device)
+            reduced_by = engine(self._device, DTYPES[plan.precision])
             self.compiles = is_compiled_first(self._device)
         self._plan = plan
         self._execute = execute_run

@@ -6,13 +6,16 @@ import importlib
 import pkgutil
 
 from featreport.statistics.base import REGISTRY, Measured, Settings, State, Statistic
-from featreport.statistics.kernel import engine, is_compiled_first
+from featreport.statistics.definition import Reduced
+from featreport.statistics.device_kernel import fault
+from featreport.statistics.kernel import is_compiled_first
 from featreport.statistics.ledger import Account, Ledger
-from featreport.statistics.reduction import Reduced, reduce
+from featreport.statistics.reduction import engine, reduce
 from featreport.statistics.table import Field, Limits
 from featreport.statistics.transfer import to_host
 
-COMPILED = {"cached", "lines", "loops", "machine"}  # imported where they are used: they bring Numba
+# Imported where they are used: they bring Numba or Triton.
+COMPILED = {"cached", "device_loops", "lines", "loops", "machine"}
 for _module in pkgutil.iter_modules(__path__):
     if _module.name not in COMPILED:
         importlib.import_module(f"{__name__}.{_module.name}")
@@ -29,6 +32,7 @@ __all__ = [
     "Statistic",
     "all_statistics",
     "engine",
+    "fault",
     "is_compiled_first",
     "reduce",
     "to_host",

@@ -65,7 +65,7 @@ def runs(values: Tensor) -> bool:
 
 
 def engine(device: torch.device) -> str:
-    """Name what reduces tensors on a device, for the provenance: sums may differ in their last bits between two."""
+    """Name what reduces tensors on a device that is no accelerator of CUDA's."""
     loops = _loops() if device.type == "cpu" else None
     return "torch" if loops is None else f"numba {loops.VERSION}"
 

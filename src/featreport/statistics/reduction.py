@@ -1,38 +1,25 @@
-"""One tensor → its table: the definition, in torch, and the choice between it and its compiled form.
+"""One tensor → its table: the choice between the definition and its compiled forms.
 
-The definition runs anywhere. On the CPU a compiled form of it (see `kernel`) reads the tensor once, at the speed of
-memory; the two agree in every count and to the last bits of float64 sums, which a test holds.
+The definition runs anywhere. On the CPU (see `kernel`) and on a CUDA device (see `device_kernel`) a compiled form of it
+reads the tensor once; they agree in every count and to the last bits of float64 sums, which tests hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from featreport.statistics import kernel
+from featreport.statistics import device_kernel, kernel
 from featreport.statistics.cells import CELLS
+from featreport.statistics.definition import Reduced, definition
 from featreport.statistics.sample import count_into
-from featreport.statistics.table import Field, Limits, blank, merge, precise
+from featreport.statistics.table import Limits, blank, merge
 
 # Elements reduced at a time by the definition: on the CPU they stay in the second-level cache with their copies.
 SLAB = {"cpu": 1 << 18}
 DEVICE_SLAB = 1 << 25
-HALVES = {torch.float16, torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Reduced:
-    """The table of one tensor `[fields, channels]`, and each image's sum per channel `[images, channels]`."""
-
-    table: Tensor
-    sums: Tensor
-
-    def __getitem__(self, field: Field) -> Tensor:
-        """Return one field, `[channels]`."""
-        return self.table[field]
 
 
 def reduce(values: Tensor, limits: Limits, first: int = 0) -> Reduced:
@@ -65,6 +52,9 @@ def reduce_into(
     """
     if not values.numel():
         return
+    if device_kernel.runs(values):
+        device_kernel.reduce_into(table, at, sums, values, limits, first, cells)
+        return
     if kernel.runs(values):
         if kernel.reduce_into(table, at, sums, values, limits, first, cells):
             return
@@ -88,40 +78,9 @@ def _slabs(values: Tensor) -> Iterator[tuple[int, Tensor]]:
         yield start, values[start : start + step]
 
 
-def definition(values: Tensor, limits: Limits, first: int) -> Reduced:
-    """What every field of the table means, in torch: `[n, c, p]` → `[fields, c]`. It waits for nothing."""
-    exact = values.to(precise(values.device))
-    finite = torch.isfinite(exact)
-    numbers = torch.where(finite, exact, 0.0)
-    magnitude = numbers.abs()
-    count = finite.sum((0, 2)).to(exact.dtype)
-    sums = numbers.sum(2)
-    mean = sums.sum(0) / count.clamp(min=1.0)
-    deviation = torch.where(finite, exact - mean[:, None], 0.0)
-    mean = mean + deviation.sum((0, 2)) / count.clamp(min=1.0)  # what the rounding of the first sum left over
-    loudest = torch.where(finite, magnitude, -1.0).amax(2)  # [n, c]
-    peak, image = loudest.max(0)
-    strays = values.shape[2] - finite.sum(2)
-    rows = {
-        Field.COUNT: count,
-        Field.MEAN: mean,
-        Field.SPREAD: (deviation * deviation).sum((0, 2)),
-        Field.MAGNITUDE: magnitude.sum((0, 2)),
-        Field.LOW: torch.where(finite, exact, float("inf")).amin((0, 2)),
-        Field.HIGH: torch.where(finite, exact, float("-inf")).amax((0, 2)),
-        Field.ZEROS: (exact == 0).sum((0, 2)),
-        Field.NEAR: (exact.abs() <= limits.near_zero).sum((0, 2)),
-        Field.NAN: torch.isnan(exact).sum((0, 2)),
-        Field.POSINF: torch.isposinf(exact).sum((0, 2)),
-        Field.NEGINF: torch.isneginf(exact).sum((0, 2)),
-        Field.FIRED: ((loudest > limits.dead) | (strays > 0)).sum(0),
-        Field.BOUND: torch.zeros_like(count)
-        if limits.upper is None
-        else (finite & (exact >= limits.upper)).sum((0, 2)),
-        Field.PEAK: peak,
-        Field.PEAK_IMAGE: torch.where(peak >= 0, (image + first).to(exact.dtype), -1.0),
-    }
-    return Reduced(torch.stack([rows[field].to(exact.dtype) for field in Field]), sums)
+def engine(device: torch.device, dtype: torch.dtype = torch.float32) -> str:
+    """Name what reduces tensors of a type on a device, for the provenance: two may differ in the last bits of sums."""
+    return device_kernel.engine(device, dtype) if device.type == "cuda" else kernel.engine(device)
 
 
 def warm() -> None:
