@@ -1,7 +1,7 @@
 """The compiled form of the reduction on a CUDA device: one reading of a tensor where it lies, by Triton.
 
 It was compiled for several devices and run by Triton's interpreter, but no GPU was there to time it. The definition
-passes over an activation some forty times, mostly as float64; this reads it once and writes at most 4 MB of tables, in
+passes over an activation some forty times, mostly as float64; this reads it once and writes a few MB of tables, in
 three launches. A tensor is cut into parts by its shape alone, the parts are joined in one fixed way, and only integers
 are added by atomics: no number depends on the device's size or on chance.
 
