@@ -52,7 +52,7 @@ def spoilt(shape: tuple[int, int, int], seed: int) -> Tensor:
     """Return numbers among which there is everything that is none, zeros of both signs, bounds."""
     draw = torch.Generator().manual_seed(seed)
     values = torch.randn(shape, generator=draw) * 3
-    odd = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1e-40, 6e-8, 1e-3, 6.0, 65504])
+    odd = torch.tensor([torch.nan, torch.inf, -torch.inf, 0.0, -0.0, 1e-40, 6e-8, 1e-3, 0.5, 6.0, 65504])
     where = torch.rand(shape, generator=draw) < 0.3
     values[where] = odd[torch.randint(len(odd), (int(where.sum()),), generator=draw)]
     return values

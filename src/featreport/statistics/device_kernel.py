@@ -11,6 +11,8 @@ what does not agree with the definition is not used.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from functools import cache, lru_cache
 from typing import Any
 
@@ -68,10 +70,11 @@ def tried(device: torch.device, dtype: torch.dtype) -> str:
     try:
         if _loops() is None:
             return ""
-        for values in trials(dtype):
-            there = values.to(device)
-            if not _agrees(there, values):
-                return f"Triton's numbers of a {list(values.shape)} tensor differ from theirs"
+        with contextlib.redirect_stdout(sys.stderr):  # a compiler that fails may print
+            for values in trials(dtype):
+                there = values.to(device)
+                if not _agrees(there, values):
+                    return f"Triton's numbers of a {list(values.shape)} tensor differ from theirs"
     except Exception as error:  # noqa: BLE001 - of a compiler, a driver or a device: each raises its own
         return (
             f"Triton does not work here ({type(error).__name__}: {next(iter(str(error).splitlines()), '')})"
