@@ -1,5 +1,7 @@
 """Run many architectures with every tap on, and compare each with its plain forward: the table docs/architectures.md.
 
+And compare the channels of each tap with what its layer's own attributes say, wherever they say it.
+
 All of torchvision's classification, segmentation, detection, video and optical-flow models and 40 of timm, seeded, with
 random weights, two images of the smallest size each accepts, one model at a time, by the code a build uses.
 
@@ -20,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +30,15 @@ import torch
 import torchvision
 from pydantic import BaseModel
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
 from featreport.collect.activations import ActivationCollector
 from featreport.collect.faithful import Proof
 from featreport.collect.feeding import fed
 from featreport.collect.taps import Taps
 from featreport.collect.unmeasured import list_unmeasured
-from featreport.results.schema import Faithfulness, Unmeasured
+from featreport.results.schema import Activation, Faithfulness, Unmeasured
 from featreport.sources.seeding import seeded
 from featreport.statistics import Settings
 
@@ -122,15 +127,34 @@ class Row(BaseModel):
     taps: int = 0
     functional: int = 0
     unmeasured: list[Unmeasured] = []
+    known: int = (
+        0  # taps whose channels the attributes of their layer, or of the one before an activation, tell
+    )
+    astray: list[str] = []  # those among them that have others, or have them on another axis
     proof: Faithfulness | None = None
     seconds: float = 0.0
     error: str = ""
 
     @property
     def faithful(self) -> bool:
-        """Output bit for bit as without hooks, state as before, no hook left."""
+        """Output bit for bit as without hooks, state as before, no hook left; channels where they are known to be."""
         proof = self.proof
-        return bool(proof and proof.output_identical and proof.state_unchanged and not proof.hooks_left)
+        same = bool(proof and proof.output_identical and proof.state_unchanged and not proof.hooks_left)
+        return same and not self.astray
+
+
+@dataclass(frozen=True)
+class Channels:
+    """How many channels an output has by the attributes of what gave it, and on which of its axes."""
+
+    count: int
+    axes: int  # of the output
+    last: bool
+
+    def of(self, tap: Activation) -> bool:
+        """Whether a tap has them: its shape leaves out the batch, where one is known."""
+        axis = len(tap.shape) - 1 if self.last else int(len(tap.shape) == self.axes)
+        return (tap.channels, tap.channel_axis, tap.shape[axis]) == (self.count, axis, self.count)
 
 
 def images(size: int) -> tuple[Tensor, ...]:
@@ -210,7 +234,9 @@ def _measured(case: Case, model: nn.Module, began: float) -> Row:
                 output = forward(first)
         proof.compare(output)
         value = proof.value(forward)
+        known = known_channels(model, lambda: forward(first))
     found, _ = collector.value()
+    told = [(tap, known[tap.layer, tap.call]) for tap in found if (tap.layer, tap.call) in known]
     return Row(
         name=case.name,
         family=case.family,
@@ -218,6 +244,8 @@ def _measured(case: Case, model: nn.Module, began: float) -> Row:
         taps=len(found),
         functional=sum("." in tap.module for tap in found),
         unmeasured=list_unmeasured(model, taps, collector),
+        known=len(told),
+        astray=[f"{tap.layer} (call {tap.call})" for tap, channels in told if not channels.of(tap)],
         proof=value,
         seconds=time.perf_counter() - began,
     )
@@ -240,6 +268,48 @@ def _plain(case: Case, model: nn.Module, proof: Proof) -> tuple[Tensor, Forward]
     raise refused
 
 
+def declared(module: nn.Module, output: Tensor) -> Channels | None:
+    """Return what the attributes of a layer say of its output; None of other modules."""
+    axes = output.ndim
+    if isinstance(module, (_ConvNd, _NormBase, nn.GroupNorm)):
+        names = ("out_channels", "num_features", "num_channels")
+        return Channels(
+            next(getattr(module, name) for name in names if hasattr(module, name)), axes, last=False
+        )
+    if isinstance(module, nn.LayerNorm):
+        return Channels(module.normalized_shape[-1], axes, last="2d" not in type(module).__name__)
+    return Channels(module.out_features, axes, last=True) if isinstance(module, nn.Linear) else None
+
+
+def known_channels(model: nn.Module, forward: Callable[[], object]) -> dict[tuple[str, int], Channels]:
+    """Return what is known of each call of a layer in a forward pass, by hooks that know nothing of taps."""
+    found: dict[tuple[str, int], Channels] = {}
+    calls: Counter[str] = Counter()
+    given: dict[int, tuple[Tensor, Channels]] = {}  # with the tensor, so that no other takes its number
+
+    def hook(name: str, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
+        call = calls[name]
+        calls[name] += 1
+        if not isinstance(output, Tensor):
+            return
+        known = declared(module, output)
+        if known is None and "activation" in type(module).__module__ and args:  # torch's and timm's
+            known = given.get(id(args[0]), (None, None))[1]
+        if known is not None:
+            found[name, call] = known
+            given[id(output)] = (output, known)
+
+    handles = [
+        module.register_forward_hook(partial(hook, name)) for name, module in model.named_modules() if name
+    ]
+    try:
+        forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
 def reasons(unmeasured: tuple[Unmeasured, ...]) -> str:
     """Return how often each reason was given, in few words."""
     count: Counter[str] = Counter()
@@ -257,16 +327,33 @@ def reasons(unmeasured: tuple[Unmeasured, ...]) -> str:
     return "; ".join(f"{number} {reason}" for reason, number in count.most_common())
 
 
+COLUMNS = (
+    *(
+        "architecture",
+        "input",
+        "taps",
+        "functional",
+        "channels",
+        "unmeasured",
+        "output",
+        "state",
+        "hooks left",
+    ),
+    "why unmeasured",
+)
+
+
 def line(row: Row) -> str:
     """Return one row of the table."""
     if row.proof is None:
-        return f"| {row.name} | – | – | – | – | not run | – | – | {row.error.replace('|', '/')} |"
+        return f"| {row.name} | – | – | – | – | – | not run | – | – | {row.error.replace('|', '/')} |"
     proof = row.proof
     same = {True: "identical", False: "DIFFERS", None: "does not repeat itself"}[proof.output_identical]
     state = "unchanged" if proof.state_unchanged else f"CHANGED ({len(proof.changed)})"
+    declared = f"{row.known - len(row.astray)} of {row.known}"
     return (
-        f"| {row.name} | {row.shape} | {row.taps} | {row.functional} | {len(row.unmeasured)} | {same} | {state} "
-        f"| {proof.hooks_left} | {reasons(row.unmeasured)} |"
+        f"| {row.name} | {row.shape} | {row.taps} | {row.functional} | {declared} | {len(row.unmeasured)} "
+        f"| {same} | {state} | {proof.hooks_left} | {reasons(row.unmeasured)} |"
     )
 
 
@@ -274,6 +361,7 @@ def table(rows: list[Row]) -> str:
     """Return the page of the docs."""
     faithful = sum(row.faithful for row in rows)
     failed = sum(row.proof is None for row in rows)
+    known, every = sum(row.known for row in rows), sum(row.taps for row in rows)
     versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     if any(row.family == "timm" for row in rows):
         import timm
@@ -285,19 +373,23 @@ Written by `benchmarks/architectures.py` with {versions} on the CPU: {len(rows)}
 (seed 0), {IMAGES} images of the smallest size each accepts, every tap and statistic on.
 
 **{faithful} of {len(rows)}** gave, with every tap on, the output of the plain forward bit for bit, kept every
-parameter and buffer, and had no hook left; {failed} could not be run (the last column says why). The plain forward has
-no hook and no function mode; like the watched one it runs without the transformer fast path, which is other arithmetic.
+parameter and buffer, had no hook left, and had the declared channels on their axis in every tap that *channels*
+counts; {failed} could not be run (the last column says why). The plain forward has no hook and no function mode; like
+the watched one it runs without the transformer fast path, which is other arithmetic.
 
-*Taps* are rows of a report, *functional* the ones that a torch function gives rather than a module. *Unmeasured* is
-what a report lists without numbers, and why. Quantised models are left out: they need an engine of their own and
-published weights.
+*Taps* are rows of a report, *functional* the ones that a torch function gives rather than a module. *Channels* are the
+taps whose layer declares how many it gives: a convolution, a linear layer, a batch, group, instance or layer norm, and
+an activation right after one. Of those, as many as stand before "of" were recorded with that number on that axis: the
+last one of a linear layer and a layer norm, else the one after the batch. They are {known:,} of {every:,} taps; others
+have channels that no attribute tells. *Unmeasured* is what a report lists without numbers, and why. Quantised models
+are left out: they need an engine of their own and published weights.
 """
     parts = [intro]
     for family in dict.fromkeys(row.family for row in rows):
         parts += [
             f"## {family}\n",
-            "| architecture | input | taps | functional | unmeasured | output | state | hooks left | why unmeasured |",
-            "|---|---|---:|---:|---:|---|---|---:|---|",
+            f"| {' | '.join(COLUMNS)} |",
+            "|---|---|---:|---:|---:|---:|---|---|---:|---|",
             *(line(row) for row in rows if row.family == family),
             "",
         ]

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from featreport.collect.layout import Layouts
 from runs import pictures, run_module
 
 
@@ -50,7 +51,19 @@ def test_an_architecture_is_measured_without_being_touched(name: str) -> None:
     assert row.proof.state_unchanged is True
     assert row.proof.hooks_left == 0
     assert row.taps > 20
+    assert row.astray == []
+    assert row.known > row.taps / 4
     assert row.functional >= FEW[name]
+
+
+def test_channels_on_another_axis_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Layouts, "_channel", lambda self, module, width, output, *_: output.ndim - 1)
+    row = BENCH.measure(CASES["alexnet"])
+    assert row.error == ""
+    assert row.known == 15
+    assert {"features.0 (call 0)", "features.1 (call 0)", "features.3 (call 0)"} <= set(row.astray)
+    assert not row.faithful
+    assert f"| {15 - len(row.astray)} of 15 |" in BENCH.line(row)
 
 
 def test_the_table_covers_torchvision_and_forty_of_timm() -> None:
