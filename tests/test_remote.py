@@ -29,8 +29,9 @@ from typer.testing import CliRunner
 import featreport
 from featreport import pipeline, upkeep
 from featreport.cli import app
-from featreport.errors import ManifestError, OutputError
+from featreport.errors import BusyError, ManifestError, OutputError
 from featreport.remote import Address, Copies, RemoteError, address, find
+from featreport.results.lock import held, is_free
 
 NET = """
 from torch import nn
@@ -678,3 +679,41 @@ def test_nothing_is_fetched_for_a_build_that_cannot_be(project: Path, site: Site
     with pytest.raises(ManifestError, match="nothing was run"):
         featreport.build(project, device="xpu:7")
     assert site.gets() == []
+
+
+def test_nothing_is_fetched_for_an_output_that_another_build_holds(project: Path, site: Site) -> None:
+    with held(project.with_name("report.html")):
+        with pytest.raises(BusyError, match=f"process {os.getpid()}"):
+            featreport.build(project)
+        with pytest.raises(ManifestError, match="nothing was run"):  # a mistake is said first
+            featreport.build(project, device="xpu:7")
+    assert site.gets() == []
+
+
+def test_an_output_is_held_while_its_files_are_fetched(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer, free = Copies._transfer, []
+
+    def seen(self, there: Address, part: Path) -> None:
+        free.append(is_free(project.with_name("report.html")))
+        transfer(self, there, part)
+
+    monkeypatch.setattr(Copies, "_transfer", seen)
+    featreport.build(project)
+    assert free == [False, False]
+    assert is_free(project.with_name("report.html"))
+
+
+def test_a_lock_that_a_killed_build_left_is_taken_over_before_its_files_are_fetched(
+    project: Path, site: Site
+) -> None:
+    featreport.build(project)
+    lock, part = project.with_name(".report.html.lock"), project.with_name(".report.html.00ff.part")
+    lock.write_text('{"host": "elsewhere", "pid": 1}')
+    part.write_text("half a page")
+    site.asked.clear()
+    featreport.build(project)
+    assert site.gets() == []
+    assert not lock.exists()
+    assert not part.exists()

@@ -7,6 +7,7 @@ import hashlib
 import math
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -135,13 +136,23 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
         OutputError: the report could not be written.
     """
     listener = progress or Silent()
-    if is_elsewhere(plan):
-        refused(plan)  # before minutes of transfers
+    free = is_free(plan.output)  # asked before the lock is our own
+    if not is_elsewhere(plan):
+        return _carried_out(plan, listener, held(plan.output), fresh=fresh, free=free)
+    refused(plan)
+    with held(plan.output) as alone:  # both before minutes of transfers
         plan = fetched(plan, listener.mention)
+        return _carried_out(plan, listener, contextlib.nullcontext(alone), fresh=fresh, free=free)
+
+
+def _carried_out(
+    plan: Plan, listener: Progress, lock: AbstractContextManager[bool], *, fresh: bool, free: bool
+) -> Built:
+    """Carry out a plan whose files are all here; `lock` is held while the report is made, `free`: nobody held it."""
     store = None if plan.store is None else Store(plan.store, listener.mention)
     known = keys(plan) if store is not None else ()
     state = _state(plan, known)
-    if store and not fresh and is_free(plan.output) and is_as_built(store.folder, plan.output, state):
+    if store and not fresh and free and is_as_built(store.folder, plan.output, state):
         with contextlib.suppress(
             ResultsError
         ):  # which are read a second time: if that fails, all is made anew
@@ -149,7 +160,7 @@ def run_plan(plan: Plan, progress: Progress | None = None, *, fresh: bool = Fals
             listener.mention("Nothing changed since the last build.")
             return as_built
     before = refused(plan)
-    with held(plan.output) as alone:
+    with lock as alone:
         if alone:
             clear_parts(plan.output)
             clear_parts(plan.results)
