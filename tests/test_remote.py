@@ -60,6 +60,8 @@ class Site:
     clock: int = 0
     refuse: int = 0  # the status of every answer
     slow: float = 0.0  # seconds between two pieces of an answer
+    meet: threading.Barrier | None = None  # questions that are answered when all of them are there
+    late: dict[str, float] = field(default_factory=dict)  # path → seconds before its answer
     url: str = ""
 
     def gets(self) -> list[str]:
@@ -75,6 +77,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
+        if self.site.meet is not None:
+            self.site.meet.wait(10)
+        time.sleep(self.site.late.get(self.path, 0.0))
         self._answer(body=False)
 
     def do_GET(self) -> None:
@@ -717,3 +722,26 @@ def test_a_lock_that_a_killed_build_left_is_taken_over_before_its_files_are_fetc
     assert site.gets() == []
     assert not lock.exists()
     assert not part.exists()
+
+
+def test_all_addresses_are_asked_at_once_and_each_once(project: Path, site: Site) -> None:
+    for number in range(4):
+        site.files[f"/more/{number}.png"] = photo(number)
+    paths = ", ".join(f'"{site.url}/more/{number}.png"' for number in range(4))
+    text = re.sub(r"images: .*", f"images: [{paths}]", project.read_text())
+    project.write_text(f"{text}compare: {{baseline: '{site.url}/before.json'}}\n")
+    site.files["/before.json"] = b"{}"
+    site.meet = threading.Barrier(6)  # each of six waits for the others
+    assert len(pipeline.make_plan(project).runs[0].images) == 4
+    assert not site.meet.broken
+    assert len(site.asked) == 6
+
+
+def test_what_is_wrong_with_addresses_is_told_in_the_order_of_the_manifest(project: Path, site: Site) -> None:
+    site.files.clear()
+    site.late = {"/photos/one.png": 0.3, "/runs/last.pt": 0.1}
+    project.write_text(project.read_text() + f"compare: {{baseline: '{site.url}/before.json'}}\n")
+    with pytest.raises(ManifestError) as caught:
+        pipeline.make_plan(project)
+    said = re.findall(r"no such file: \S*/(\S+)", str(caught.value))
+    assert said == ["one.png", "last.pt", "before.json"]

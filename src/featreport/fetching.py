@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Semaphore, Thread
 
 from featreport.errors import ManifestError
 from featreport.plan.types import BaselineRef, CheckpointRef, ImageRef, Plan
-from featreport.remote import Address, Copies, RemoteError
+from featreport.remote import Address, Copies, RemoteError, together
 
 TOGETHER = 8  # transfers: images are many and small
-PATIENCE = 2.0  # seconds for transfers to end when the build is interrupted
 FOLDER = "remote"  # below the store
 Asked = tuple[str, str | None]  # address, and the SHA-256 it must have
 Had = dict[Asked, Path | str]  # the path of the copy, or why there is none
@@ -57,55 +54,15 @@ def copies_of(store: Path) -> Path:
 
 
 def _all(copies: Copies, wanted: list[Asked]) -> Had:
-    """Get files, several at a time; when interrupted, transfers end and leave nothing behind.
+    """Get files, several at a time; when interrupted, transfers end and leave nothing behind."""
 
-    The threads are daemons: an interrupted build waits for none that hears nothing from its server.
-    """
-    had: Had = {}
-    broken: list[BaseException] = []
-    waiting: SimpleQueue[Asked] = SimpleQueue()
-    ended = Semaphore(
-        0
-    )  # a thread each; one that was interrupted while it joined another takes that for ended
-    for asked in wanted:
-        waiting.put(asked)
-
-    def work() -> None:
+    def get(asked: Asked) -> Path | str:
         try:
-            take()
-        finally:
-            ended.release()
+            return copies.get(Address(asked[0]), asked[1])
+        except RemoteError as error:
+            return str(error)
 
-    def take() -> None:
-        while not broken and not copies.stop.is_set():
-            try:
-                asked = waiting.get_nowait()
-            except Empty:
-                return
-            try:
-                had[asked] = copies.get(Address(asked[0]), asked[1])
-            except RemoteError as error:
-                had[asked] = str(error)
-            except BaseException as error:  # noqa: BLE001 - raised again where the build is
-                broken.append(error)
-
-    threads = [
-        Thread(target=work, name=f"featreport-fetch-{number}", daemon=True)
-        for number in range(min(TOGETHER, len(wanted)))
-    ]
-    try:
-        for thread in threads:
-            thread.start()
-        for _ in threads:
-            ended.acquire()
-    except BaseException:
-        copies.stop.set()
-        for _ in threads:
-            ended.acquire(timeout=PATIENCE / len(threads))
-        raise
-    if broken:
-        raise broken[0]
-    return had
+    return together(get, wanted, TOGETHER, copies.stop)
 
 
 def _wanted(plan: Plan) -> list[Asked]:

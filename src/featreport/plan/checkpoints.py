@@ -8,6 +8,7 @@ from pathlib import Path
 
 from featreport.manifest import CheckpointEntry
 from featreport.manifest.scalars import quote
+from featreport.plan.elsewhere import Find
 from featreport.plan.files import checkpoints, told
 from featreport.plan.order import printable
 from featreport.plan.packages import NotFoundError
@@ -27,8 +28,8 @@ class Named:
     matched: bool
 
 
-def checkpoints_of(entry: str | CheckpointEntry, place: str, folder: Path) -> list[Named]:
-    """Return the checkpoints one entry stands for.
+def checkpoints_of(entry: str | CheckpointEntry, place: str, folder: Path, find: Find) -> list[Named]:
+    """Return the checkpoints one entry stands for; `find` tells what an address names.
 
     Raises:
         NotFoundError: it names nothing, or one name would stand for several files.
@@ -43,7 +44,7 @@ def checkpoints_of(entry: str | CheckpointEntry, place: str, folder: Path) -> li
     if kind == "weights":
         ref = _allowing(CheckpointRef("weights", given.path, weights=rest), given)
         return [Named(ref, given.name or rest, place, bool(given.name), False)]
-    found = checkpoints(given.path, folder)
+    found = checkpoints(given.path, folder, find)
     if any(file.url and file.path.suffix == ".json" for file in found):
         raise NotFoundError(
             f"{quote(told(given.path))}: an index of shards is not read from elsewhere; fetch its folder first"

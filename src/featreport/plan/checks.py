@@ -10,6 +10,7 @@ from typing import Any, Literal
 from featreport.manifest import Check, Manifest
 from featreport.manifest.metrics import find
 from featreport.manifest.scalars import did_you_mean, quote
+from featreport.plan.elsewhere import Find
 from featreport.plan.files import absolute, elsewhere
 from featreport.plan.packages import NotFoundError
 from featreport.plan.types import BaselineRef, CheckPlan, RunPlan
@@ -90,9 +91,12 @@ def default(runs: Sequence[RunPlan]) -> tuple[CheckPlan, ...]:
 
 
 def baseline_of(
-    manifest: Manifest, runs: Sequence[RunPlan], complain: Complain, *, sound: bool
+    manifest: Manifest, runs: Sequence[RunPlan], complain: Complain, find: Find, *, sound: bool
 ) -> BaselineRef | None:
-    """Return the baseline; a run's id goes before a file of that name. Arguments as for `checks_of`."""
+    """Return the baseline; a run's id goes before a file of that name.
+
+    `find` tells what an address names; the other arguments are as for `checks_of`.
+    """
     if manifest.compare is None or manifest.compare.baseline is None:
         return None
     text, where = manifest.compare.baseline, "compare.baseline"
@@ -105,7 +109,7 @@ def baseline_of(
             return _of_history(manifest, which, place, complain)
     if is_remote(text):
         try:
-            found, *more = elsewhere(text)
+            found, *more = elsewhere(text, find)
         except NotFoundError as error:
             complain(where, str(error))
             return None

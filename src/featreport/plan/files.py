@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featreport.manifest.scalars import did_you_mean, quote
+from featreport.plan.elsewhere import Find
 from featreport.plan.order import display, natural
 from featreport.plan.packages import NotFoundError, shipped
 from featreport.remote import RemoteError, find, is_remote, shown
@@ -25,13 +26,18 @@ class Found:
     url: str | None = None
 
 
-def images(text: str, folder: Path) -> list[Found]:
+def images(text: str, folder: Path, find: Find = find) -> list[Found]:
     """Return the images a path names; a file named outright is taken whatever its suffix.
+
+    Args:
+        text: the path as written.
+        folder: where it starts.
+        find: tells what an address names.
 
     Raises:
         NotFoundError: there are none.
     """
-    found = _find(text, folder, folders=True)
+    found = _find(text, folder, find, folders=True)
     kept = [file for file in found if not file.matched or file.path.suffix.lower() in IMAGE_SUFFIXES]
     if not kept:
         count = f"{len(found)} file{'s' * (len(found) != 1)}"
@@ -41,15 +47,15 @@ def images(text: str, folder: Path) -> list[Found]:
     return kept
 
 
-def checkpoints(text: str, folder: Path) -> list[Found]:
-    """Return the checkpoint files a path names.
+def checkpoints(text: str, folder: Path, find: Find = find) -> list[Found]:
+    """Return the checkpoint files a path names. Arguments as for `images`.
 
     Raises:
         NotFoundError: there are none.
     """
     if is_remote(text) and text.endswith("/"):
         raise NotFoundError(f"expected a file or a glob such as {quote(told(text) + '*.pt')}, got a folder")
-    return _find(text, folder, folders=False)
+    return _find(text, folder, find, folders=False)
 
 
 def told(text: str) -> str:
@@ -74,9 +80,9 @@ def absolute(text: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder / os.path.expanduser(text)))  # noqa: PTH111  # never raises
 
 
-def _find(text: str, folder: Path, *, folders: bool) -> list[Found]:
+def _find(text: str, folder: Path, find: Find, *, folders: bool) -> list[Found]:
     if is_remote(text):
-        return elsewhere(text)
+        return elsewhere(text, find)
     if text.startswith("package:"):
         files = shipped(text)
         outright = len(files) == 1 and files[0][1] == text
@@ -90,7 +96,7 @@ def _find(text: str, folder: Path, *, folders: bool) -> list[Found]:
     return [Found(one, display(one, folder, absolute=outside), matched) for one in paths]
 
 
-def elsewhere(text: str) -> list[Found]:
+def elsewhere(text: str, find: Find = find) -> list[Found]:
     """Return the files that an address names; their paths are those that copies of them will have below a store.
 
     Raises:

@@ -14,6 +14,7 @@ from featreport.manifest.scalars import did_you_mean, quote
 from featreport.plan import files
 from featreport.plan.checkpoints import Named, checkpoints_of, distinct
 from featreport.plan.checks import baseline_of, checks_of
+from featreport.plan.elsewhere import finder
 from featreport.plan.look import SECTIONS, look
 from featreport.plan.packages import NotFoundError
 from featreport.plan.sources import require_package, require_weights, source_of
@@ -39,7 +40,7 @@ def resolve(manifest: Manifest, *, code: bool = True, known: Sequence[Problem] =
     runs = resolver.runs()
     appearance = look(manifest.report, resolver.at, manifest.folder_of)
     sound = not resolver.problems and not known
-    baseline = baseline_of(manifest, runs, resolver.complain, sound=sound)
+    baseline = baseline_of(manifest, runs, resolver.complain, resolver.find, sound=sound)
     checks = checks_of(manifest, runs, resolver.complain, sound=sound)
     if resolver.problems or known:
         said = {problem.path for problem in known}  # what follows from a known problem is not said again
@@ -94,6 +95,7 @@ class _Resolver:
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self.problems: list[Problem] = []
+        self.find = finder(manifest)
         self.unseen = set(manifest.report.show)  # globs that no image fits
 
     def complain(self, place: str, message: str) -> None:
@@ -211,7 +213,7 @@ class _Resolver:
         for index, entry in enumerate(model.checkpoints):
             here = f"{place}.checkpoints[{index}]" + ("" if isinstance(entry, str) else ".path")
             with self.at(here):
-                found = checkpoints_of(entry, here, self.manifest.folder_of(here))
+                found = checkpoints_of(entry, here, self.manifest.folder_of(here), self.find)
                 for one in found:
                     if one.ref.weights and source and source.kind == "torchvision":
                         require_weights(source.name, one.ref.weights)
@@ -235,7 +237,7 @@ class _Resolver:
         for index, text in enumerate(paths):
             here = f"{place}[{index}]" if listed else f"{place}.paths[{index}]"
             with self.at(here):
-                for file in files.images(text, self.manifest.folder_of(here)):
+                for file in files.images(text, self.manifest.folder_of(here), self.find):
                     found.setdefault(file.path, ImageRef(file.path, file.name, file.url))
         limit = None if isinstance(written, tuple) else written.limit
         return tuple(found.values())[:limit]

@@ -2,5 +2,6 @@
 
 from featreport.remote.address import Address, RemoteError, find, is_remote, shown
 from featreport.remote.copies import Copies
+from featreport.remote.together import together
 
-__all__ = ["Address", "Copies", "RemoteError", "find", "is_remote", "shown"]
+__all__ = ["Address", "Copies", "RemoteError", "find", "is_remote", "shown", "together"]
