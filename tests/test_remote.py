@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -745,3 +746,44 @@ def test_what_is_wrong_with_addresses_is_told_in_the_order_of_the_manifest(proje
         pipeline.make_plan(project)
     said = re.findall(r"no such file: \S*/(\S+)", str(caught.value))
     assert said == ["one.png", "last.pt", "before.json"]
+
+
+def test_a_copy_is_read_once_where_nothing_changed_and_once_more_where_it_is_used(
+    project: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    featreport.build(project)
+    site.files["/before.json"] = project.with_name("report.json").read_bytes()
+    project.write_text(project.read_text() + f"compare: {{baseline: '{site.url}/before.json'}}\n")
+    digest, read = hashlib.file_digest, Counter[str]()
+
+    def counted(file, name):
+        read[Path(file.name).name] += "remote" in file.name
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    featreport.build(project, fresh=True)
+    # the run that uses a file hashes what it read of it, too
+    assert {name: read[name] for name in ("last.pt", "one.png")} == {"last.pt": 1, "one.png": 1}
+    opened: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            io,
+            "open",
+            lambda file, *a, plain=io.open, **k: (opened.append(str(file)), plain(file, *a, **k))[1],
+        )
+        featreport.build(project)
+    copies = Counter(
+        Path(file).name for file in opened if "/remote/" in file and not file.endswith("copy.json")
+    )
+    assert copies == {"last.pt": 1, "one.png": 1, "before.json": 1}
+
+
+def test_a_copy_that_was_damaged_after_it_was_used_is_found_by_the_next_build(
+    project: Path, site: Site
+) -> None:
+    report = featreport.build(project)
+    site.asked.clear()
+    copy = next(project.parent.glob(".featreport/remote/*/*/one.png"))
+    copy.write_bytes(copy.read_bytes()[:-1])
+    assert featreport.build(project) == report
+    assert site.gets() == ["/photos/one.png"]

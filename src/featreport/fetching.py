@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featreport.errors import ManifestError
 from featreport.plan.types import BaselineRef, CheckpointRef, ImageRef, Plan
-from featreport.remote import Address, Copies, RemoteError, together
+from featreport.remote import Address, Copies, RemoteError, checksum, together
 
 TOGETHER = 8  # transfers: images are many and small
 FOLDER = "remote"  # below the store
@@ -33,10 +33,11 @@ def fetched(plan: Plan, mention: Callable[[str], None]) -> Plan:
         return plan
     store = plan.store or plan.output.parent / ".featreport"
     copies = Copies(copies_of(store), plan.max_fetched, mention)
-    baseline = plan.baseline
+    baseline, had = plan.baseline, dict[Asked, Path | str]()
     if baseline is not None and baseline.url is not None:  # first: without it nothing is run
-        baseline = _baseline(baseline, _all(copies, [(baseline.url, None)]))
-    had = _all(copies, wanted)
+        had = _all(copies, [(baseline.url, None)])
+        baseline = _baseline(baseline, had)
+    had |= _all(copies, [asked for asked in wanted if asked not in had])
     runs = tuple(
         replace(
             run,
@@ -46,6 +47,17 @@ def fetched(plan: Plan, mention: Callable[[str], None]) -> Plan:
         for run in plan.runs
     )
     return replace(plan, runs=runs, baseline=baseline)
+
+
+def verified(plan: Plan) -> dict[Path, str]:
+    """Return the SHA-256 of each copy in a plan that `fetched` gave: it was read for it, and need not be again."""
+    refs: list[CheckpointRef | ImageRef] = []
+    for run in plan.runs:
+        refs += [run.checkpoint, *run.images]
+    paths = [ref.path for ref in refs if ref.url is not None and not ref.missing]
+    if plan.baseline is not None and plan.baseline.url is not None:
+        paths.append(plan.baseline.path)
+    return {path: checksum(path) for path in paths if path is not None}
 
 
 def copies_of(store: Path) -> Path:

@@ -15,9 +15,9 @@ from pathlib import Path
 from featreport import gate, manifest
 from featreport.errors import ManifestError, OutputError, ResultsError, TooLargeError
 from featreport.executors.serial import Outcome, Progress, Silent, execute, keys
-from featreport.fetching import fetched, is_elsewhere
+from featreport.fetching import fetched, is_elsewhere, verified
 from featreport.plan import resolve
-from featreport.plan.fingerprint import canonical, made_by
+from featreport.plan.fingerprint import Hasher, canonical, made_by
 from featreport.plan.look import SECTIONS, plugins
 from featreport.plan.types import Plan
 from featreport.plan.words import near
@@ -150,8 +150,9 @@ def _carried_out(
 ) -> Built:
     """Carry out a plan whose files are all here; `lock` is held while the report is made, `free`: nobody held it."""
     store = None if plan.store is None else Store(plan.store, listener.mention)
-    known = keys(plan) if store is not None else ()
-    state = _state(plan, known)
+    hasher = Hasher(verified(plan))
+    known = keys(plan, hasher) if store is not None else ()
+    state = _state(plan, known, hasher)
     if store and not fresh and free and is_as_built(store.folder, plan.output, state):
         with contextlib.suppress(
             ResultsError
@@ -182,13 +183,13 @@ def _carried_out(
         write(results, plan.output, plan.look.templates)
         if kept is not None:
             kept.add(results)
-            state = _state(plan, known)
+            state = _state(plan, known, hasher)
         if store is not None and all(outcome.run.status == "ok" for outcome in done):
             note(store.folder, plan.output, state, listener.mention)
     return Built(results, plan.output)
 
 
-def _state(plan: Plan, known: Sequence[str]) -> str:
+def _state(plan: Plan, known: Sequence[str], hasher: Hasher) -> str:
     """Return a digest of all that a report is made of: its runs, and how its page is made."""
     look = plan.look
     folder = sorted(look.templates.iterdir()) if look.templates is not None else []
@@ -201,7 +202,7 @@ def _state(plan: Plan, known: Sequence[str]) -> str:
         "manifest": [plan.manifest_name, plan.manifest_text, plan.manifest_digest],
         "beside the manifest": [plan.overrides, plan.bases],
         "page": [templates_digest(), plan.max_bytes, look.templates_text, list(look.sections)],
-        "files": [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files],
+        "files": [(path.name, hasher.of(path)) for path in files],
         "plug-ins": plugins(look.sections),
         "history": [] if plan.history is None else History(plan.history).state(),
     }

@@ -68,9 +68,9 @@ class Outcome:
     kept: bool = False  # as an earlier build left it
 
 
-def keys(plan: Plan) -> tuple[str, ...]:
-    """Return the key of every run: what its entry in the store stands under."""
-    hasher = Hasher()
+def keys(plan: Plan, hasher: Hasher | None = None) -> tuple[str, ...]:
+    """Return the key of every run: what its entry in the store stands under; `hasher` knows files read already."""
+    hasher = hasher or Hasher()
     return tuple(key_of(plan, run, _budget(plan), hasher) for run in plan.runs)
 
 

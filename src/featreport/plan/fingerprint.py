@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,8 +25,9 @@ MOST_FILES = 2000  # of the code that a manifest names
 class Hasher:
     """SHA-256 of files by their content, each read once in a build."""
 
-    def __init__(self) -> None:
-        self._known: dict[Path, str] = {}
+    def __init__(self, known: Mapping[Path, str] | None = None) -> None:
+        """Begin with the digests of files that this very build has read already."""
+        self._known: dict[Path, str] = dict(known or {})
 
     def of(self, path: Path) -> str:
         """Return the digest of a file; of one that cannot be read, why: the run will say so itself."""

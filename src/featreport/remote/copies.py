@@ -216,6 +216,11 @@ class _StoppedError(Exception):
     """The build was interrupted."""
 
 
+def checksum(path: Path) -> str:
+    """Return the SHA-256 that `get` found a copy to have: it lies below it."""
+    return path.parent.name
+
+
 def _watch(most: int, stop: Event) -> Any:
     """Return a callback of fsspec that ends a transfer of more than `most` bytes, or of a build that ends."""
     from fsspec.callbacks import Callback
@@ -238,7 +243,7 @@ def _another(address: Address, wanted: str | None, found: str) -> str:
 
 def _is_whole(path: Path) -> bool:
     try:
-        return _digest(path) == path.parent.name
+        return _digest(path) == checksum(path)
     except OSError:
         return False
 
