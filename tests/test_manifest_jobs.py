@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.nn.modules.module import _global_forward_pre_hooks
 
 import featreport
 from featreport import pipeline
@@ -37,13 +38,39 @@ class Net(nn.Sequential):
 
 class Slow(Net):
     def forward(self, x):
+        x = super().forward(x)
         deadline.time.sleep(0.2)
-        return super().forward(x)
+        return x
 
 class SlowlyBuilt(Net):
     def __init__(self):
         super().__init__()
         deadline.time.sleep(0.4)
+
+class Late(nn.Conv2d):
+    def forward(self, x):
+        deadline.time.sleep(0.1)
+        return super().forward(x)
+
+class Deep(nn.Sequential):
+    def __init__(self):
+        super().__init__(*(Late(3, 3, 1) for _ in range(40)))
+
+class Stubborn(Deep):
+    def forward(self, x):
+        for layer in self:
+            try:
+                x = layer(x)
+            except Exception:
+                x = x + 1
+        return x
+
+class Functional(Net):
+    def forward(self, x):
+        for _ in range(40):
+            deadline.time.sleep(0.1)
+            x = nn.functional.relu(x)
+        return x
 """
 
 
@@ -549,17 +576,21 @@ class Clock:
     """A clock that moves only where a network sleeps: the tests do not hang on how busy the machine is."""
 
     now = 0.0
+    slept = 0
 
     def monotonic(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+        self.slept += 1
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadline, "time", Clock())
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(deadline, "time", found)
+    return found
 
 
 @pytest.mark.usefixtures("clock")
@@ -594,6 +625,35 @@ def test_it_stops_between_batches_and_sees_no_further_image(
     run = pipeline.run_plan(plan, Listener()).results.runs[0]
     assert run.status == "failed"
     assert seen == [1]  # the first image takes two forward passes: one to compare the watched one with
+
+
+@pytest.mark.parametrize("factory", ["Deep", "Stubborn"])
+def test_a_slow_network_ends_within_one_batch_after_its_current_layer(
+    project: Path, clock: Clock, factory: str
+) -> None:
+    manifest = slow(project, factory, timeout="0.35s")
+    late = featreport.build(manifest, overrides=["batch_size=3"])
+    assert [run.status for run in late.runs] == ["ok", "failed", "ok"]
+    error = late.runs[1].error
+    assert (error.stage, error.message) == ("forward", "the run took longer than its timeout of 0.35 s")
+    assert clock.slept == 4  # of 40 layers
+    assert not _global_forward_pre_hooks
+
+
+def test_a_slow_network_of_functions_ends_after_its_current_function(project: Path, clock: Clock) -> None:
+    late = featreport.build(slow(project, "Functional", timeout="5.05s"), overrides=["batch_size=3"])
+    assert [run.status for run in late.runs] == ["ok", "failed", "ok"]
+    assert clock.slept == 40 + 11  # the first pass is the one without eyes for functions
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_timeout_that_is_not_reached_changes_nothing(project: Path) -> None:
+    found = [
+        featreport.build(slow(project, "Deep", **more), store=project / name)
+        for name, more in (("a", {}), ("b", {"timeout": "2h"}))
+    ]
+    assert found[0].runs == found[1].runs
+    assert found[0].runs[1].faithfulness.output_identical
 
 
 def test_the_time_of_a_model_goes_before_that_of_the_manifest(project: Path) -> None:

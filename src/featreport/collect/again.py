@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from featreport.collect.deadline import TimeIsUp
 from featreport.collect.forward import PINNED, batches_of, one_forward, with_inputs
 from featreport.collect.guard import raised, watched
 from featreport.collect.job import Job
@@ -73,8 +73,6 @@ def chosen(job: Job, model: nn.Module, shown: list[Shown], files: list[ImageFile
         )
     try:
         return _again(job, model, shown, list(files), wanted, min(BATCH, batch_size), notes)
-    except TimeIsUp:
-        raise
     except Exception as error:  # noqa: BLE001 - what is only shown spoils nothing that was measured
         notes.append(
             f"The channels and images chosen could not be shown ({raised(error)}); the first ones are."
@@ -115,12 +113,17 @@ def _again(
 
     taps = Taps(model, observe, include=run.include)
     pictures: dict[str, str] = {}
-    with watched(job.device, job.seed), torch.inference_mode(), taps.attached():
+    with (
+        watched(job.device, job.seed),
+        torch.inference_mode(),
+        taps.attached(),
+        job.deadline.inside("statistics"),
+    ):
         for batch in batches:
             job.deadline.check("statistics")
             here[:] = [rows[file.name] for file in batch.files]
             inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
-            with taps.one_pass():
+            with taps.one_pass(partial(job.deadline.check, "statistics")):
                 one_forward(model, inputs)
             shown_files, more = with_inputs(job, batch, len(batch.files))
             pictures |= batch.pictures | more

@@ -1,17 +1,26 @@
-"""The time a run may take, looked at between its steps."""
+"""The time a run may take, looked at between its steps and at every call inside a forward pass."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from threading import get_ident
+from typing import Any, Literal
+
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 Step = Literal["source", "checkpoint", "forward", "statistics"]
 HINT = "raise its timeout, give it fewer images (images.limit) or a faster device; what other runs measured is kept"
 
 
-class TimeIsUp(Exception):  # noqa: N818 - what it says is a fact about the clock, not a fault
-    """A run took longer than it may; `step` is the one that was reached."""
+class TimeIsUp(BaseException):
+    """A run took longer than it may; `step` is the one that was reached.
+
+    No `Exception`: it comes up inside a network, and code there that tries something else after an error would go on.
+    """
 
     def __init__(self, step: Step, seconds: float) -> None:
         super().__init__(f"took longer than its timeout of {in_words(seconds)}")
@@ -37,6 +46,30 @@ class Deadline:
         """
         if self.seconds is not None and _now() - self.began > self.seconds:
             raise TimeIsUp(step, self.seconds)
+
+    @contextmanager
+    def inside(self, step: Step) -> Iterator[None]:
+        """Also ask whenever this thread calls a module, so that a slow network ends after its current operation.
+
+        The hook is nobody's own: hooks of a module would switch fast paths off, and so change the last bits. Without
+        a timeout there is none.
+        """
+        if self.seconds is None:
+            yield
+            return
+        here = (
+            get_ident()
+        )  # another thread's networks, in a process that is not the command line's, are left alone
+
+        def ask(_module: nn.Module, _args: Any) -> None:
+            if get_ident() == here:
+                self.check(step)
+
+        hook = register_module_forward_pre_hook(ask)
+        try:
+            yield
+        finally:
+            hook.remove()
 
 
 def in_words(seconds: float) -> str:

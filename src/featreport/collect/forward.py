@@ -48,7 +48,11 @@ def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
     wrong = fault(job.device, job.dtype)  # tried now: later it would have to wait for the device
     if wrong:
         notes.append(f"Measured with torch's own operations, which is slower, because {wrong}.")
-    model = model.to(device=job.device, dtype=job.dtype)
+    with job.deadline.inside("forward"):
+        return _all_images(job, model.to(device=job.device, dtype=job.dtype), notes)
+
+
+def _all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
     size = job.plan.batch_size or _auto(job, model)
     job.deadline.check("forward")
     while True:
@@ -112,7 +116,7 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
                 proof.plain(forward, inputs)
                 stack.enter_context(taps.attached())
             collector.begin_batch(count, len(batch.indices))
-            with taps.one_pass():
+            with taps.one_pass(partial(job.deadline.check, "forward")):
                 output = forward(inputs)
             collector.end_batch()
             if not count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class Functions(TorchFunctionMode):
     """Sees torch functions as they are called. What a function calls inside is not seen."""
 
-    def __init__(self, taps: Taps) -> None:
+    def __init__(self, taps: Taps, before: Callable[[], None] = lambda: None) -> None:
+        """Show `taps` what is called, after `before` was called."""
         super().__init__()
-        self._taps = taps
+        self._taps, self._before = taps, before
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -30,6 +31,7 @@ class Functions(TorchFunctionMode):
         site = taps.running()
         if site is None or site.silent:
             return func(*args, **given)
+        self._before()
         rule, flow = RULES.get(func), taps.flow
         writing = writes(func, given) or written_by_position(rule, args)
         if writing:

@@ -157,14 +157,14 @@ class Taps:
             self._frames.clear()
 
     @contextmanager
-    def one_pass(self) -> Iterator[None]:
-        """Around each forward pass: calls count from 0 again, functions are seen."""
+    def one_pass(self, before: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Around each forward pass: calls count from 0 again, functions are seen; `before` each, that is called."""
         self._calls.clear()
         self._frames.clear()
         self.passed.clear()
         self.flow.begin()
         self._passes += 1
-        with Functions(self):
+        with Functions(self, before):
             yield
 
     @property
