@@ -7,6 +7,7 @@ import pytest
 from featreport.errors import ManifestError
 from featreport.manifest import load, starter
 from featreport.plan import Plan, resolve
+from featreport.plan.words import describe
 from featreport.sources.catalogue import torchvision_models
 
 HEAD = "version: 1\nimages: [images/]\nmodels:\n  - name: a\n    source: torchvision:alexnet\n"
@@ -111,6 +112,27 @@ def test_one_number_of_the_transform_counts_for_every_channel(folder):
     text = HEAD + "    checkpoints: [random:0]\n    transform: {size: [4, 5], mean: 0.5}\n"
     spec = plan(folder, text).runs[0].transform
     assert (spec.size, spec.mean, spec.std) == ((4, 5), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("mean: [0.49139968, 0.48215841, 0.44653091]", "mean [0.49139968, 0.48215841, 0.44653091]"),
+        ("mean: [0.1, 0.10000001, 0.1], std: 1", "mean [0.1, 0.10000001, 0.1], std 1"),
+        ("mean: 123.6751234, std: 58.395", "mean 123.6751234, std 58.395"),
+        ("mean: 0, std: 0.3333333333333333", "mean 0, std 0.3333333333333333"),
+        ("mean: -0.25, std: 0.00001", "mean -0.25, std 1e-05"),
+    ],
+)
+def test_numbers_of_the_transform_are_told_with_every_digit_and_none_more(folder, written, said):
+    text = HEAD + f"    checkpoints: [random:0]\n    transform: {{size: [4, 5], {written}}}\n"
+    spec = plan(folder, text).runs[0].transform
+    assert f"scale to [0, 1], {said}" in spec.text
+
+
+def test_thresholds_are_planned_with_every_digit(folder):
+    text = HEAD + "    checkpoints: [random:0]\nstatistics: {dead: 0.12345678, near_zero: 0.001}\n"
+    assert "  dead |a| ≤ 0.12345678, near zero |x| ≤ 0.001" in describe(plan(folder, text))
 
 
 def test_python_sources_are_found(folder):

@@ -8,6 +8,7 @@ from featreport.manifest import TransformEntry
 from featreport.plan.files import python_file
 from featreport.plan.order import printable
 from featreport.plan.types import CheckpointRef, TransformSpec
+from featreport.plan.words import number
 
 IMAGENET = TransformEntry(resize=256, crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
@@ -66,6 +67,6 @@ def _in_words(spec: TransformSpec) -> str:
     words.append("scale to [0, 1]")
     for name, numbers in (("mean", spec.mean), ("std", spec.std)):
         if numbers is not None:
-            shown = [f"{number:g}" for number in numbers]
+            shown = [number(value) for value in numbers]
             words.append(f"{name} {shown[0] if len(set(shown)) == 1 else '[' + ', '.join(shown) + ']'}")
     return ", ".join(words)

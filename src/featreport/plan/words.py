@@ -13,7 +13,7 @@ def describe(plan: Plan) -> list[str]:
         f"{plan.title}",
         f"  report   {near(plan.output)}",
         f"  device   {plan.device}, {plan.precision}",
-        f"  dead |a| ≤ {plan.dead:g}, near zero |x| ≤ {plan.near_zero:g}",
+        f"  dead |a| ≤ {number(plan.dead)}, near zero |x| ≤ {number(plan.near_zero)}",
     ]
     for run in plan.runs:
         count = len(run.images)
@@ -21,7 +21,7 @@ def describe(plan: Plan) -> list[str]:
         lines.append(f"  source      {run.source.text}" + (f" {run.source.args}" if run.source.args else ""))
         lines.append(f"  checkpoint  {run.checkpoint.text}")
         if run.timeout is not None:
-            lines.append(f"  timeout     {run.timeout:g} s")
+            lines.append(f"  timeout     {number(run.timeout)} s")
         if run.source.kind == "none":
             lines.append("  images      none: the tensors alone are measured")
             continue
@@ -30,6 +30,11 @@ def describe(plan: Plan) -> list[str]:
         lines.append(f"  transform   {run.transform.text}")
     lines.append(f"{len(plan.runs)} run{'s' * (len(plan.runs) != 1)} planned; nothing was run.")
     return lines
+
+
+def number(value: float) -> str:
+    """Return a number with every digit that it has, and none more: whoever reads it can use the very same."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def near(path: Path) -> Path:
