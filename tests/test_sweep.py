@@ -65,6 +65,41 @@ def test_the_report_is_whole_the_store_clean_and_the_next_build_the_same(
     assert sum(row["tried"] for row in mine) >= least
 
 
+def damaged(planted: str = "") -> list[dict[str, Any]]:
+    """Return the rows of three damages of each kind to each part of the store; `planted` is done to it before."""
+    folder = str(SCRIPT.parent)
+    code = f"import json, sys\nsys.path.insert(0, {folder!r})\nimport damage\n{planted}\ndamage.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--count", "42", "--json"],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    assert done.returncode == any(row["wrong"] for row in rows)
+    assert {(row["damage"], row["done"]) for row in rows} == {("flip", 3), ("cut", 3)}
+    return rows
+
+
+def test_damage_to_any_part_of_the_store_is_found_out_and_the_report_is_the_same() -> None:
+    found = damaged()
+    assert [line for row in found for line in row["wrong"]] == []
+    assert {row["part"] for row in found} == {
+        *("head", "results", "maps", "thumbnails", "made", "grams", "note")
+    }
+
+
+def test_a_store_that_verifies_nothing_is_found_out() -> None:
+    trusting = "from featreport.results import entries\n"
+    trusting += "def unpack(key, content):\n"
+    trusting += (
+        "    try:\n        return entries.Entry.model_validate(json.loads(content.partition(b'\\n')[2]))\n"
+    )
+    trusting += "    except ValueError:\n        return None\n"
+    trusting += "entries.unpack = unpack"
+    wrong = {row["part"] for row in damaged(trusting) if row["wrong"]}
+    assert {"head", "thumbnails"} <= wrong
+
+
 PLANTED = {
     "a report that is written in place": (
         "calls",
