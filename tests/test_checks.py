@@ -263,6 +263,96 @@ def test_an_increase_without_a_baseline_is_never_taken_for_a_pass():
     assert "not among the runs" in left_out.reason
 
 
+# --- numbers of a comparison
+
+
+def test_a_layer_where_as_many_channels_revive_as_die_does_not_pass_for_unchanged():
+    now, before = run("net/now", tap("a", [2, 3, 5])), run("net/before", tap("a", [0, 1, 5]))
+    assert against(check(max_increase=0), now, before).verdict == "passed"  # what a count cannot see
+    died = against(check("newly_dead_channels", max=0), now, before)
+    assert (died.verdict, died.severity, died.examined) == ("failed", "error", 1)
+    assert [(item.layer, item.observed, item.limit, item.channels) for item in died.items] == [
+        ("a", 2, 0, [2, 3])
+    ]
+    assert words.said(died, died.items[0]) == "a: 2, at most 0; newly dead: channels 2, 3"
+    assert words.rule(died) == "newly_dead_channels since net/before at most 0"
+    revived = against(check("revived_channels", max=1), now, before)
+    assert words.said(revived, revived.items[0]) == "a: 2, at most 1; revived: channels 0, 1"
+    assert against(check("newly_dead_channels", max=2), now, before).verdict == "passed"
+    again = run("net/now", tap("a", [0, 1, 5]))
+    assert against(check("newly_dead_channels", max=0), again, before).verdict == "passed"
+
+
+def test_newly_dead_channels_are_summed_over_the_run_and_named_with_their_layers():
+    now = run("net/now", tap("a", [2]), tap("b", [0, 1, 2, 7]), tap("c"), tap("a", [4], call=1))
+    before = run("net/before", tap("a", [1]), tap("b", [7]), tap("c"), tap("a", call=1))
+    rule = check("newly_dead_channels", scope="run", max=4)
+    found = against(rule, now, before)
+    assert (found.verdict, found.items[0].observed, found.examined) == ("failed", 5, 1)
+    assert found.items[0].names == ["a (channel 2)", "b (channels 0–2)", "a (call 1) (channel 4)"]
+    said = "5, at most 4; in a (channel 2), b (channels 0–2), a (call 1) (channel 4)"
+    assert words.said(found, found.items[0]) == said
+    assert against(replace(rule, max=5), now, before).verdict == "passed"
+    assert against(replace(rule, layers="b", max=2), now, before).items[0].observed == 3
+
+
+def test_newly_dead_filters_are_compared_whatever_the_images():
+    def weights(run_id, dead, **more):
+        weight = samples.weight("conv.weight", [4, 3, 3, 3], 1, dead=dead)
+        bias = samples.weight("conv.bias", [4], 2, channels=None)
+        return run(run_id, tap("a"), weights=[weight, bias], **more)
+
+    now, before = weights("net/now", [1, 2], transform="none"), weights("net/before", [0, 1])
+    found = against(check("newly_dead_filters", max=0), now, before)
+    assert [(item.layer, item.channels) for item in found.items] == [("conv.weight", [2])]
+    assert against(check("revived_filters", equals=1), now, before).verdict == "passed"
+    assert against(check("newly_dead_channels", max=0), now, before).verdict == "skipped"
+
+
+def test_a_layer_with_more_or_fewer_channels_is_not_compared_and_never_silent():
+    now = run("net/now", tap("a", [9], 16), tap("b"), tap("new", [0]))
+    before = run("net/before", tap("a", [], 8), tap("b"), tap("gone", [0]))
+    found = against(check("newly_dead_channels", max=0), now, before)
+    assert (found.verdict, found.severity, found.examined) == ("warned", "warn", 1)
+    assert [words.said(found, item) for item in found.items] == [
+        "a: missing, not compared: this run has no such layer with as many channels",
+        "gone: missing, not compared: this run has no such layer with as many channels",
+        "a: new, not compared: the baseline has no such layer with as many channels",
+        "new: new, not compared: the baseline has no such layer with as many channels",
+    ]
+    alone = against(check("newly_dead_channels", max=0, layers="a"), now, before)
+    assert (alone.verdict, alone.severity) == ("skipped", "error")
+    assert alone.reason == "not comparable: no layer in common with net/before"
+
+
+@pytest.mark.parametrize("scope", ["layer", "run"])
+@pytest.mark.parametrize("level", ["error", "warn"])
+def test_newly_dead_channels_without_a_baseline_are_skipped_and_shown(level, scope):
+    rule = check("newly_dead_channels", ("net/before", "net/now"), max=0, level=level, scope=scope)
+    now = run("net/now", tap("a", [1]))
+    (_, found) = judged(rule, run("net/before", tap("a")), now)
+    assert (found.verdict, found.severity, found.items, found.examined) == ("skipped", level, [], 0)
+    assert found.reason == "not comparable: there is no baseline"
+    itself, compared = judged(rule, run("net/before", tap("a")), now, baseline=HERE)
+    assert (itself.verdict, itself.severity) == ("skipped", "ok")
+    assert compared.verdict == "failed"
+    failed = run("net/before", tap("a")).model_copy(update={"status": "failed"})
+    _, found = judged(rule, failed, now, baseline=HERE)
+    assert found.reason == "not comparable: the baseline net/before failed"
+
+
+def test_newly_dead_channels_are_told_on_the_page_and_in_results():
+    rule = check("newly_dead_channels", max=0)
+    runs = [run("net/before", tap("a", [0])), run("net/now", tap("a", [1, 2, 3]))]
+    results = with_outcomes([rule], *runs, baseline=HERE)
+    page = html5lib.parse(render(results, "r.json"), namespaceHTMLElements=False)
+    (line,) = [one for one in page.iterfind(".//li//a") if "newly_dead_channels" in "".join(one.itertext())]
+    assert "a: 3, at most 0; newly dead: channels 1–3" in "".join(line.itertext())
+    assert page.find(f".//*[@id='{line.get('href').removeprefix('#')}']").tag == "tr"
+    (told,) = json.loads(codec.encode(results))["checks"]
+    assert (told["metric"], told["items"][0]["channels"]) == ("newly_dead_channels", [1, 2, 3])
+
+
 # --- what is not there
 
 

@@ -261,11 +261,11 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def build(folder: Path, dead: int) -> tuple[Results, bytes]:
-    """Build with a checkpoint of which so many channels are dead."""
+def build(folder: Path, *dead: int) -> tuple[Results, bytes]:
+    """Build with a checkpoint of which so many channels are dead: the first ones, or those from one to another."""
     torch.manual_seed(0)
     state = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)).state_dict()
-    state["0.bias"].fill_(9.0)[:dead] = -99.0
+    state["0.bias"].fill_(9.0)[slice(*dead)] = -99.0
     torch.save(state, folder / "new.pt")
     plan = pipeline.make_plan(folder / "config.yaml")
     return pipeline.run_plan(plan).results, (folder / "out/report.html").read_bytes()
@@ -284,6 +284,25 @@ def test_a_job_holds_each_build_against_the_one_before(project: Path) -> None:
     assert worse.history is not None
     assert [one.runs[0].dead_channels for one in worse.history.builds] == [1, 0]
     assert b"2 earlier builds in the history" in page
+
+
+def test_a_night_in_which_as_many_channels_revive_as_die_is_no_quiet_one(project: Path) -> None:
+    text = (project / "config.yaml").read_text()
+    more = "[{metric: newly_dead_channels, max: 0}, {metric: revived_channels, max: 0, level: warn}, "
+    (project / "config.yaml").write_text(text.replace("checks: [", f"checks: {more}"))
+    first, _ = build(project, 0, 2)
+    assert [(one.verdict, one.severity) for one in first.checks] == [("skipped", "warn")] * 3
+    second, page = build(project, 1, 3)
+    died, revived, more_dead = second.checks
+    assert (died.verdict, died.severity, died.baseline) == (
+        "failed",
+        "error",
+        "build 1 of the history (latest)",
+    )
+    assert [(item.layer, item.channels) for item in died.items] == [("1", [2])]
+    assert {tuple(item.channels) for item in revived.items} == {(0,)}
+    assert (revived.severity, more_dead.verdict) == ("warn", "passed")
+    assert b"newly dead: channel 2" in page
 
 
 def test_a_job_can_be_held_against_the_best_build(project: Path) -> None:

@@ -163,3 +163,21 @@ def test_the_markdown_of_many_findings_stays_small():
     text = markdown(with_outcomes(rules, run("net/now", *taps)))
     assert len(text.encode()) < 200_000
     assert "1,300 more in the report" in text
+
+
+def test_newly_dead_channels_are_named_in_xml_and_markdown() -> None:
+    rules = [check("newly_dead_channels", max=0), check("revived_channels", max=0, scope="run")]
+    runs = [run("net/before", tap("relu", [0])), run("net/now", tap("relu", [1, 2]))]
+    results = with_outcomes(rules, *runs, baseline=HERE)
+    text = junit(results)
+    SCHEMA.validate(text)
+    case, other = ET.fromstring(text).findall(".//testcase[failure]")
+    assert case.get("name") == "checks[0] newly_dead_channels since net/before at most 0"
+    assert case.findtext("failure") == "relu: 2, at most 0; newly dead: channels 1, 2"
+    assert other.get("name") == ("checks[0] revived_channels since net/before at most 0, summed over layers")
+    assert other.findtext("failure") == "1, at most 0; in relu (channel 0)"
+    page = plain(markdown(results).replace("\n", " "))
+    assert "net/now: newly_dead_channels: relu: 2, at most 0; newly dead: channels 1, 2" in page
+    assert "2 of 2 checks failed." in page
+    unknown = markdown(with_outcomes(rules[:1], runs[1]))
+    assert "SKIPPED: not comparable: there is no baseline" in plain(unknown.replace("\n", " "))

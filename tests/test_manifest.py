@@ -281,6 +281,28 @@ BAD = [
         ],
     ),
     (
+        HEAD
+        + "checks: [{metric: newly_dead_chanels, max: 0}, {metric: activations.newly_dead_channels, max: 0}]",
+        [
+            "6:19 checks[0].metric: unknown metric 'newly_dead_chanels' (did you mean 'newly_dead_channels'?)",
+            "6:57 checks[1].metric: unknown metric 'activations.newly_dead_channels' (did you mean 'newly_dead_channels'?)",
+        ],
+    ),
+    (
+        HEAD + "checks: [{metric: revived_filters.weight, max: 0}]",
+        ["6:19 checks[0].metric: 'revived_filters' has no parts, got 'revived_filters.weight'"],
+    ),
+    (
+        HEAD + "checks: [{metric: newly_dead_channels, max_increase: 0}]",
+        [
+            "6:40 checks[0].max_increase: 'newly_dead_channels' is told against the baseline already: write max",
+        ],
+    ),
+    (
+        HEAD + "checks: [{metric: newly_dead_channels, scope: run}]",
+        ["6:10 checks[0]: expected a limit: max, min, equals, max_increase or max_relative_increase"],
+    ),
+    (
         HEAD + "checks: [{metric: weights.mean, max: 1, lyers: a}]",
         ["6:41 checks[0]: unknown key 'lyers' (did you mean 'layers'?)"],
     ),

@@ -36,7 +36,8 @@ class Check(Section):
 
     metric: v.Metric = Field(
         description="A number of the results, e.g. activations.dead, weights.zero_fraction, summary.dead_fraction, "
-        "load.missing; a list counts by its length."
+        "load.missing; a list counts by its length. Or of the comparison with the baseline: newly_dead_channels, "
+        "revived_channels, newly_dead_filters, revived_filters."
     )
     min: v.Number | None = Field(None, description="Smallest allowed value.")
     max: v.Number | None = Field(None, description="Largest allowed value.")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from featreport.manifest.scalars import did_you_mean, join_words, nearest, quote
-from featreport.results.schema import Run
+from featreport.results.schema import OF_COMPARISON, Run
 
 _PICTURES = {"maps", "kernels", "kernel_norms"}  # how the page shows it, not what was measured
 _NO_COUNT = {"call", "channel_axis", "shape", "matrix", "fired_images"}  # their length or size says nothing
@@ -31,6 +31,8 @@ def find(path: object) -> Metric | None:
     """Return the metric a path names, or None."""
     if not isinstance(path, str):
         return None
+    if path in OF_COMPARISON:
+        return known()[path]
     group, _, rest = path.partition(".")
     name, _, key = rest.partition(".")
     metric = known().get(f"{group}.{name}")
@@ -42,8 +44,13 @@ def problem(path: str) -> str | None:
     if find(path) is not None:
         return None
     group, dot, rest = path.partition(".")
-    groups = list(dict.fromkeys(name.partition(".")[0] for name in known()))
+    groups = list(dict.fromkeys(name.partition(".")[0] for name in known() if name not in OF_COMPARISON))
+    if group in OF_COMPARISON:
+        return f"{quote(group)} has no parts, got {quote(path)}"
     if group not in groups or not dot:
+        compared = nearest(path, [*OF_COMPARISON])
+        if compared is not None:
+            return f"unknown metric {quote(path)} (did you mean {quote(compared)}?)"
         forms = join_words(f"{one}.NAME" for one in groups)
         return f"expected {forms}, got {quote(path)}{did_you_mean(group, groups)}"
     metric = known().get(f"{group}.{rest.partition('.')[0]}")
@@ -52,14 +59,16 @@ def problem(path: str) -> str | None:
         return f"{quote(metric.path)} {what}, got {quote(path)}"
     names = [name.partition(".")[2] for name in known() if name.startswith(f"{group}.")]
     meant = nearest(rest, names)
-    hint = f"did you mean {quote(f'{group}.{meant}')}?" if meant else f"known in {group}: {', '.join(names)}"
+    meant = f"{group}.{meant}" if meant else nearest(rest, [*OF_COMPARISON])
+    hint = f"did you mean {quote(meant)}?" if meant else f"known in {group}: {', '.join(names)}"
     return f"unknown metric {quote(path)} ({hint})"
 
 
 @cache
 def known() -> dict[str, Metric]:
     """Return every metric by its path, in the order of the results; read-only."""
-    return {metric.path: metric for metric in _of_runs()}
+    compared = [Metric(path, "layer", counts=True) for path in OF_COMPARISON]
+    return {metric.path: metric for metric in (*_of_runs(), *compared)}
 
 
 def _of_runs() -> Iterator[Metric]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from featreport.manifest.metrics import find
 from featreport.manifest.scalars import Loc, describe, join_words, quote, spell
+from featreport.results.schema import OF_COMPARISON
 
 INCREASES = ("max_increase", "max_relative_increase")
 LIMITS = ("max", "min", "equals", *INCREASES)
@@ -159,13 +160,26 @@ def _check(check: dict[str, Any], loc: Loc, *, compared: bool) -> Iterator[Breac
     if numbers and low > high:  # type: ignore[operator]
         yield Breach((*loc, "min"), f"min is greater than max ({describe(low)} > {describe(high)})")
     for key in limits:
-        if key in INCREASES and not compared:
+        if key in INCREASES and not compared and check.get("metric") not in OF_COMPARISON:
             yield Breach(
                 (*loc, key), f"{key} needs a baseline: add 'compare: {{baseline: RUN_ID}}'", at_key=True
             )
         elif key != "equals" and "equals" in limits:
             yield Breach((*loc, key), f"equals leaves nothing to {key}: remove one of them", at_key=True)
+    yield from _of_comparison(check, loc)
     yield from _reach(check, loc)
+
+
+def _of_comparison(check: dict[str, Any], loc: Loc) -> Iterator[Breach]:
+    """Yield limits that say nothing of a number which is itself a difference from the baseline."""
+    metric = check.get("metric")
+    if not isinstance(metric, str) or metric not in OF_COMPARISON:
+        return
+    for key in INCREASES:
+        if check.get(key) is not None:
+            yield Breach(
+                (*loc, key), f"{quote(metric)} is told against the baseline already: write max", at_key=True
+            )
 
 
 def _reach(check: dict[str, Any], loc: Loc) -> Iterator[Breach]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from featreport.judge import Level, Target
 from featreport.judge.checks.gate import severities, worst_first
+from featreport.judge.checks.reading import parts
 from featreport.judge.checks.words import headline, name_of, rule, said
 from featreport.report import formats
 from featreport.report.page import CheckLine, CheckRow, ChecksView
@@ -132,7 +133,7 @@ def _word(outcome: CheckOutcome) -> str:
 
 def _href(outcome: CheckOutcome, item: CheckItem | None, places: Mapping[Target, str]) -> str:
     """Return the link to the row that shows an item, or to the run's section; empty: neither is on the page."""
-    group = outcome.metric.partition(".")[0]
+    group = parts(outcome.metric)[0]
     targets = [Target(outcome.run)]
     if item is not None and group == "activations":
         targets.insert(0, Target(outcome.run, "tap", (item.layer, item.call, item.output)))

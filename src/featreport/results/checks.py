@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from featreport.results.frozen import Frozen, Number
 
 Severity = Literal["ok", "warn", "error"]
+# Metrics of a comparison: channels, by index, that are dead now and were not in the baseline, and the other way about.
+OF_COMPARISON: Final = {
+    "newly_dead_channels": "activations",
+    "revived_channels": "activations",
+    "newly_dead_filters": "weights",
+    "revived_filters": "weights",
+}
 
 
 class CheckItem(Frozen):
@@ -22,7 +29,7 @@ class CheckItem(Frozen):
     call: int = 0
     output: str | None = None
     verdict: Literal["failed", "missing", "new"]
-    observed: Number | None
+    observed: Number | None  # None of a "new" layer: what it is in a comparison cannot be said
     bound: Literal["at most", "at least", "exactly", "below"] | None = None
     limit: Number | None = None  # the number it was held against, the baseline reckoned in
     baseline: Number | None = None

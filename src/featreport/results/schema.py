@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from featreport.results.checks import OF_COMPARISON as OF_COMPARISON
 from featreport.results.checks import CheckItem as CheckItem
 from featreport.results.checks import CheckOutcome as CheckOutcome
 from featreport.results.checks import Severity as Severity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from featreport.judge.checks.reading import parts
 from featreport.judge.compare.comparable import obstacles
 from featreport.plan.types import BaselineRef, CheckPlan
 from featreport.results.schema import Results, Run
@@ -18,7 +19,7 @@ OF_WEIGHTS = {  # and single ones
 
 
 def _of_weights(metric: str) -> bool:
-    return metric.partition(".")[0] in WEIGHTS_ALONE or metric in OF_WEIGHTS
+    return parts(metric)[0] in WEIGHTS_ALONE or metric in OF_WEIGHTS
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
 from featreport.judge.checks.baseline import Baseline, Baselines
+from featreport.judge.checks.change import changed, same, summed
 from featreport.judge.checks.limits import breach, compares, exact, stands_alone
-from featreport.judge.checks.reading import Reading, keys_of, names, readings, total
+from featreport.judge.checks.reading import Key, Reading, keys_of, names, parts, readings, total
 from featreport.plan.types import CheckPlan
-from featreport.results.schema import CheckItem, CheckOutcome, Results, Run
+from featreport.results.schema import OF_COMPARISON, CheckItem, CheckOutcome, Results, Run
 
 LIMITS = ("min", "max", "equals", "below", "max_increase", "max_relative_increase")
 _VERDICTS = ("failed", "missing", "new")
@@ -43,7 +44,7 @@ def _of_check(check: CheckPlan, results: Results, where: Baselines) -> Iterator[
     done = [run for run in runs if run.status == "ok"]
     found = {run.id: readings(check, run) for run in done}
     nowhere = not any(found.values()) and any(names(check, run) for run in done)
-    key = check.metric.partition(".")[2].partition(".")[2]
+    key = parts(check.metric)[2]
     keys = {known for run in done for known in keys_of(check, run)}
     all_seen = len(done) == len(check.runs)
     for run in runs:
@@ -104,7 +105,7 @@ class _Judge:
         blocked = self._blocked(before)
         items = [*self._broken({} if blocked else before), *([] if blocked else self._moved(before))]
         items.sort(key=lambda item: (_VERDICTS.index(item.verdict), -_excess(item)))
-        examined = sum(reading.value is not None for reading in self._judged())
+        examined = sum(reading.value is not None for reading in self._judged(before))
         failed = any(item.verdict == "failed" for item in items)
         more: dict[str, Any] = {"baseline": text, "examined": examined, "items": items}
         if failed:
@@ -121,7 +122,7 @@ class _Judge:
         return _outcome(check, run.id, verdict="passed", severity="ok", **more)
 
     def _nothing(self) -> str:
-        group = self.check.metric.partition(".")[0]
+        group = parts(self.check.metric)[0]
         if names(self.check, self.run):
             what = (
                 "has no rectifier"
@@ -131,13 +132,13 @@ class _Judge:
             return f"this run {what}"
         return f"this run has no {group}"
 
-    def _before(self) -> dict[tuple[str, int, str | None], Reading]:
+    def _before(self) -> dict[Key, Reading]:
         """Return the baseline's numbers by their key; nothing where it has none that can be compared."""
         if self.baseline is None or self.baseline.run is None:
             return {}
         return {reading.key: reading for reading in readings(self.check, self.baseline.run)}
 
-    def _blocked(self, before: dict[tuple[str, int, str | None], Reading]) -> str:
+    def _blocked(self, before: Mapping[Key, Reading]) -> str:
         """Return why an increase cannot be judged; empty: it can, or is not asked for."""
         if not compares(self.check):
             return ""
@@ -147,20 +148,30 @@ class _Judge:
             return _ITSELF
         if self.baseline.run is None:
             return f"not comparable: {self.baseline.reason}"
-        if not any(reading.key in before for reading in self.found):
+        if not any(self._has(before, reading) for reading in self.found):
             return f"not comparable: no layer in common with {self.baseline.text}"
         return ""
 
-    def _judged(self) -> list[Reading]:
+    def _judged(self, before: Mapping[Key, Reading]) -> list[Reading]:
+        """Return the numbers that are held against the limits."""
+        if self.check.metric in OF_COMPARISON:
+            found = changed(self.check.metric, self.found, before)
+            return [summed(found)] if self._summed() else found
         return [total(self.found)] if self._summed() else self.found
+
+    def _has(self, side: Mapping[Key, Reading], reading: Reading) -> bool:
+        """Say whether a side has a layer, such that the two can be compared."""
+        return same(reading, side) if self.check.metric in OF_COMPARISON else reading.key in side
 
     def _summed(self) -> bool:
         return self.check.scope == "run" and any(reading.layer for reading in self.found)
 
-    def _broken(self, before: dict[tuple[str, int, str | None], Reading]) -> Iterator[CheckItem]:
+    def _broken(self, before: Mapping[Key, Reading]) -> Iterator[CheckItem]:
         """Yield the numbers that break a limit."""
-        summed = self._summed()
-        if summed and before:
+        judged, over_layers = self._judged(before), self._summed()
+        if self.check.metric in OF_COMPARISON:
+            before = {}  # it is reckoned in
+        if over_layers and before:
             grown = tuple(
                 reading.layer
                 for reading in self.found
@@ -168,7 +179,7 @@ class _Judge:
             )
             whole = total(before.values())
             before = {whole.key: replace(whole, entries=())}
-        for reading in self._judged():
+        for reading in judged:
             base = before.get(reading.key)
             if reading.value is None:
                 if reading.lost or (base is not None and base.value is not None):
@@ -182,7 +193,9 @@ class _Judge:
                 continue
             entries = reading.entries
             if base is not None and base.value is not None and compares(self.check):
-                entries = grown if summed else tuple(one for one in entries if one not in set(base.entries))
+                entries = (
+                    grown if over_layers else tuple(one for one in entries if one not in set(base.entries))
+                )
             yield CheckItem(
                 layer=reading.layer, call=reading.call, output=reading.output, verdict="failed",
                 observed=reading.value, bound=broken.bound, limit=broken.limit,
@@ -191,16 +204,17 @@ class _Judge:
                 names=[one for one in entries if isinstance(one, str)],
             )  # fmt: skip
 
-    def _moved(self, before: dict[tuple[str, int, str | None], Reading]) -> Iterator[CheckItem]:
+    def _moved(self, before: Mapping[Key, Reading]) -> Iterator[CheckItem]:
         """Yield what the baseline has and this run lacks, and the other way about."""
         if not compares(self.check) or self.baseline is None or self.baseline.run is None:
             return
         here = {reading.key: reading for reading in self.found}
         there = {key: reading for key, reading in before.items() if reading.value is not None}
         for verdict, ours, theirs in (("missing", there, here), ("new", here, there)):
-            for key, reading in ours.items():
-                if key not in theirs and reading.value is not None:
-                    observed, old = (reading.value, None) if verdict == "new" else (None, reading.value)
+            for reading in ours.values():
+                if not self._has(theirs, reading) and reading.value is not None:
+                    value = None if self.check.metric in OF_COMPARISON else reading.value
+                    observed, old = (value, None) if verdict == "new" else (None, value)
                     yield CheckItem(
                         layer=reading.layer, call=reading.call, output=reading.output,
                         verdict="new" if verdict == "new" else "missing", observed=observed, baseline=old,

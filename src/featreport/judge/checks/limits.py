@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from featreport.plan.types import CheckPlan
+from featreport.results.schema import OF_COMPARISON
 
 Bound = Literal["at most", "at least", "exactly", "below"]
 
@@ -33,12 +34,17 @@ def tolerance(absolute: float | None, relative: float | None, baseline: float) -
 
 def compares(check: CheckPlan) -> bool:
     """Say whether a check needs a baseline."""
-    return check.max_increase is not None or check.max_relative_increase is not None
+    return (
+        check.metric in OF_COMPARISON
+        or check.max_increase is not None
+        or check.max_relative_increase is not None
+    )
 
 
 def stands_alone(check: CheckPlan) -> bool:
     """Say whether a check has a limit that needs no baseline."""
-    return any(limit is not None for limit in (check.min, check.max, check.equals, check.below))
+    limits = (check.min, check.max, check.equals, check.below)
+    return check.metric not in OF_COMPARISON and any(limit is not None for limit in limits)
 
 
 def breach(check: CheckPlan, value: float, baseline: float | None) -> Breach | None:

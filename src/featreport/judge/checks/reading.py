@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from featreport.plan.types import CheckPlan
-from featreport.results.schema import Run
+from featreport.results.schema import OF_COMPARISON, Run
 
 Key = tuple[str, int, str | None]
 MOMENTS = ("mean", "std", "min", "max")  # none where no value is finite
@@ -25,6 +25,9 @@ class Reading:
     value: float | None = None
     entries: tuple[int | str, ...] = ()
     lost: bool = False  # there is no number because values are not finite
+    channels: int | None = (
+        None  # that its layer or tensor has: an index is the same channel only among as many
+    )
 
     @property
     def key(self) -> Key:
@@ -32,10 +35,21 @@ class Reading:
         return self.layer, self.call, self.output
 
 
+def parts(metric: str) -> tuple[str, str, str]:
+    """Return what a metric names: a group of a run's numbers, a number in it, and the key of a table or nothing.
+
+    A number of a comparison is told by what it is made of: the dead channels on either side.
+    """
+    if metric in OF_COMPARISON:
+        return OF_COMPARISON[metric], "dead", ""
+    group, _, rest = metric.partition(".")
+    name, _, key = rest.partition(".")
+    return group, name, key
+
+
 def readings(check: CheckPlan, run: Run) -> list[Reading]:
     """Return the numbers of `run` that a check names; empty: it has no such layer."""
-    group, _, rest = check.metric.partition(".")
-    name, _, key = rest.partition(".")
+    group, name, key = parts(check.metric)
     owner = run if group == "run" else getattr(run, group)
     if not isinstance(owner, list):
         return [] if owner is None else [_reading(Reading(""), owner, name, key, check)]
@@ -43,7 +57,12 @@ def readings(check: CheckPlan, run: Run) -> list[Reading]:
     for item in owner:
         if check.rectifiers and not item.rectifier:
             continue
-        place = Reading(layer_of(item), getattr(item, "call", 0), getattr(item, "output", None))
+        channels = getattr(item, "channels", None)
+        if check.metric in OF_COMPARISON and channels is None:  # a bias
+            continue
+        place = Reading(
+            layer_of(item), getattr(item, "call", 0), getattr(item, "output", None), channels=channels
+        )
         if _is_meant(place.layer, group, check.layers):
             found.append(_reading(place, item, name, key, check))
     return found
@@ -51,16 +70,16 @@ def readings(check: CheckPlan, run: Run) -> list[Reading]:
 
 def keys_of(check: CheckPlan, run: Run) -> set[str]:
     """Return the keys that the table which a check names has in any layer; none where it names no table."""
-    group, _, rest = check.metric.partition(".")
+    group, name, _ = parts(check.metric)
     owner = run if group == "run" else getattr(run, group, None)
     items = owner if isinstance(owner, list) else [owner]
-    tables = (getattr(item, rest.partition(".")[0], None) for item in items)
+    tables = (getattr(item, name, None) for item in items)
     return {key for table in tables if isinstance(table, dict) for key in table}
 
 
 def names(check: CheckPlan, run: Run) -> list[str]:
     """Return the names of all layers or tensors that the check's `layers` could match."""
-    owner = getattr(run, check.metric.partition(".")[0], None)
+    owner = getattr(run, parts(check.metric)[0], None)
     return [layer_of(item) for item in owner] if isinstance(owner, list) else []
 
 
@@ -95,7 +114,7 @@ def _reading(place: Reading, item: Any, name: str, key: str, check: CheckPlan) -
         entries, value = tuple(one for one in dict.fromkeys(kept) if one is not None), len(kept)
     number = float(value) if isinstance(value, bool | int | float) else None
     lost = number is None and name in MOMENTS and bool(getattr(item, "nonfinite", 0))
-    return Reading(place.layer, place.call, place.output, number, entries, lost)
+    return replace(place, value=number, entries=entries, lost=lost)
 
 
 def _entry(entry: Any) -> int | str | None:

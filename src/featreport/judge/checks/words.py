@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import get_origin
 
+from featreport.judge.checks import reading
 from featreport.judge.checks.gate import severities, worst_first
 from featreport.report import formats
-from featreport.results.schema import CheckItem, CheckOutcome, Run
+from featreport.results.schema import OF_COMPARISON, CheckItem, CheckOutcome, Run
 
 MOST_LINES = 20  # on a terminal
 MOST_NAMES = 8
@@ -40,12 +41,15 @@ def rule(outcome: CheckOutcome) -> str:
         parts.append(f"at most {which} more than {name_of(outcome.baseline or 'the baseline')}")
     layers = f", layers {name_of(outcome.layers)}" if outcome.layers != "*" else ""
     over = ", summed over layers" if _summed(outcome) else ""
-    return f"{outcome.metric} {' and '.join(parts)}{layers}{over}"
+    against = ""
+    if outcome.metric in OF_COMPARISON:
+        against = f" since {name_of(outcome.baseline or 'the baseline')}"
+    return f"{outcome.metric}{against} {' and '.join(parts)}{layers}{over}"
 
 
 def _summed(outcome: CheckOutcome) -> bool:
     """Say whether a number of each layer was summed over the run."""
-    field = Run.model_fields.get(outcome.metric.partition(".")[0])
+    field = Run.model_fields.get(reading.parts(outcome.metric)[0])
     return outcome.scope == "run" and field is not None and get_origin(field.annotation) is list
 
 
@@ -65,6 +69,9 @@ def place_of(item: CheckItem) -> str:
 def said(outcome: CheckOutcome, item: CheckItem) -> str:
     """Return an item in words: "relu2: 26, at most 0 (baseline 0); newly dead: channels 0–7, 11–17"."""
     where = f"{place_of(item)}: " if item.layer else ""
+    if item.verdict != "failed" and outcome.metric in OF_COMPARISON:
+        side = "this run" if item.verdict == "missing" else "the baseline"
+        return f"{where}{item.verdict}, not compared: {side} has no such layer with as many channels"
     if item.verdict == "missing":
         return f"{where}missing; the baseline has {value(item.baseline)}"
     if item.verdict == "new":
@@ -83,7 +90,7 @@ def _entries(outcome: CheckOutcome, item: CheckItem) -> str:
     if _summed(outcome):
         what = "in"
     else:
-        noun = outcome.metric.split(".")[1].replace("_", " ")
+        noun = _noun(outcome.metric)
         newly = item.baseline is not None and any("increase" in name for name in outcome.limits)
         what = f"newly {noun}:" if newly else f"{noun}:"
     if item.channels:
@@ -92,6 +99,12 @@ def _entries(outcome: CheckOutcome, item: CheckItem) -> str:
     shown = ", ".join(name_of(name) for name in item.names[:MOST_NAMES])
     rest = len(item.names) - MOST_NAMES
     return f"; {what} {shown}{f' and {formats.integer(rest)} more' if rest > 0 else ''}"
+
+
+def _noun(metric: str) -> str:
+    """Return what is said of the entries of a count: "newly dead" of newly_dead_channels."""
+    words = metric.rpartition("_")[0] if metric in OF_COMPARISON else metric.split(".")[1]
+    return words.replace("_", " ")
 
 
 def told(outcome: CheckOutcome) -> Iterator[str]:
