@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,20 @@ def test_other_versions_code_of_ours_or_another_device_measure_again(
     else:
         monkeypatch.setattr(fingerprint, "made_by", lambda **_: known | {what: "another"})
     assert not set(before) & set(serial.keys(pipeline.make_plan(project / "config.yaml")))
+
+
+def test_other_numbers_of_threads_measure_again_on_the_cpu_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last bits of torch's convolution depend on them: no report is made of runs from both."""
+    plan = pipeline.make_plan(project / "config.yaml")
+    gpu = replace(plan, device="cuda")
+    found = []
+    for number in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", number)
+        found.append((serial.keys(plan), serial.keys(gpu)))
+    assert not set(found[0][0]) & set(found[1][0])
+    assert found[0][1] == found[1][1]
 
 
 def test_place_time_title_and_page_measure_nothing_again(project: Path, tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def key_of(plan: Plan, run: RunPlan, budget: int, hasher: Hasher) -> str:
 
     Bytes of the checkpoint (every shard), of the images in their order and of the code the manifest names; the
     manifest's words for this run; statistics, precision, batch and what is shown; versions, featreport's own code, and
-    which kind of accelerator is here. No absolute path, time or name of a machine.
+    which kind of accelerator is here, or how many threads compute where there is none. No absolute path, time or name
+    of a machine.
     """
     told = {
         "run": _without_paths(dataclasses.asdict(_nowhere(run))),
@@ -70,6 +71,7 @@ def key_of(plan: Plan, run: RunPlan, budget: int, hasher: Hasher) -> str:
         "grams": plan.cka,
         "made by": made_by(timm=run.source.kind == "timm"),
         "device": [plan.device, accelerator()],
+        "threads": threads() if plan.device in {"auto", "cpu"} and not _nvidia() else "",
     }
     return hashlib.sha256(canonical(told).encode()).hexdigest()
 
@@ -101,12 +103,22 @@ def accelerator() -> str:
     """Return what kind of accelerator seems to be here, without asking torch: it takes seconds to import."""
     if sys.platform == "darwin":
         return f"darwin {platform.machine()}"
-    nvidia = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    nvidia, visible = _nvidia(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
     render = (
         sorted(path.name for path in Path("/dev/dri").glob("renderD*")) if Path("/dev/dri").is_dir() else []
     )
     return f"nvidia {nvidia} {visible!r} render {render}"
+
+
+def threads() -> str:
+    """Return what decides how many threads torch takes on the CPU, without asking it: last bits depend on it."""
+    asked = [os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")]
+    affinity = getattr(os, "sched_getaffinity", None)
+    return " ".join(asked) if any(asked) else str(len(affinity(0)) if affinity else os.cpu_count())
+
+
+def _nvidia() -> list[str]:
+    return sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
 
 
 def _python(folder: Path) -> Iterable[Path]:
