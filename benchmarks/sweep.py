@@ -39,7 +39,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -367,13 +367,15 @@ class Sweep:
             sent, code = [(signal.SIGINT, 130), (signal.SIGTERM, 143)][number % 2]
             self.reset("cold" if number % 4 < 2 else "kept")
             started = self.start(lambda: os.environ.update(SWEEP_SLOW="0.1"))
-            time.sleep(self.chance.uniform(0.02, 1.2 if number % 4 < 2 else 0.4))
+            _until_heard(started[0])
+            time.sleep(self.chance.uniform(0, 1.2 if number % 4 < 2 else 0.4))
             self._signal(started[0], sent, code, lambda started=started: self.wait(started))
         for number in range(1 if self.quick else 16):
             sent, code = [(signal.SIGINT, 130), (signal.SIGTERM, 143)][number % 2]
             self.reset("cold")
             with subprocess.Popen(COMMAND, cwd=self.work, stdout=-1, stderr=-2, text=True) as going:
-                time.sleep(self.chance.uniform(0.6, 5))
+                _until_heard(going.pid)
+                time.sleep(self.chance.uniform(0, 4))
 
                 def wait(going: subprocess.Popen[str] = going) -> Ended:
                     said, _ = going.communicate(timeout=60)
@@ -502,9 +504,22 @@ class Sweep:
         return Ended(done.returncode, done.stdout + done.stderr, 0)
 
 
+def _until_heard(process: int) -> None:
+    """Wait until a build hears SIGTERM, however busy the machine is: before, nobody answers a signal."""
+    status = Path(f"/proc/{process}/status")
+    with suppress(OSError):  # elsewhere than on Linux it is taken to hear at once
+        for _ in range(6000):
+            caught = re.search(r"SigCgt:\s*(\w+)", status.read_text())
+            if caught and int(caught[1], 16) & 1 << (signal.SIGTERM - 1):
+                return
+            time.sleep(0.01)
+
+
 def load() -> None:
     """Import what a build imports, so that its forks need not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs deaf to it
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the builds that are no forks
     for module in ("collect.run", "collect.session", "statistics.loops", "report", "judge.checks.judging"):
         importlib.import_module(f"featreport.{module}")
     report.warm()
