@@ -11,7 +11,7 @@ import pytest
 
 import sample_results as samples
 from featreport.report import render
-from featreport.results.schema import Results
+from featreport.results.schema import Results, Unmeasured
 from printing import PAPER, faults_in_print
 
 pytestmark = pytest.mark.browser
@@ -169,6 +169,83 @@ def test_a_printed_table_repeats_its_header_on_every_page(visit):
     boxes = page.locator("th button").evaluate_all("all => all.map(b => getComputedStyle(b).display)")
     assert boxes
     assert set(boxes) == {"contents"}
+
+
+LAYERS = (
+    "features.1.conv.1",
+    "features.12.conv.1.2",
+    "encoder.layers.encoder_layer_3.mlp.0",
+    "a/b-c:attention.qkv",
+)
+BROKEN_WORDS = r"""() => {
+  const lines = new Map();
+  const walk = document.createTreeWalker(document.querySelector("main"), 5); // elements and text
+  for (let node; (node = walk.nextNode()); ) {
+    const text = node.nodeType === 3, parent = node.parentElement;
+    if ((!text && node.tagName !== "BR") || !parent.checkVisibility()) continue;
+    if (parent.closest("svg, pre, code, .hidden")) continue;
+    let box = parent;
+    while (["inline", "contents"].includes(getComputedStyle(box).display)) box = box.parentElement;
+    if (!lines.has(box)) lines.set(box, []);
+    for (let at = 0; at < (text ? node.length : 1); at++) lines.get(box).push(text ? [node, at] : null);
+  }
+  const range = document.createRange(), found = [];
+  const bottom = (place) => {
+    range.setStart(...place);
+    range.setEnd(place[0], place[1] + 1);
+    return [...range.getClientRects()].at(-1)?.bottom;
+  };
+  for (const [box, places] of lines) {
+    const text = places.map((place) => (place ? place[0].data[place[1]] : " ")).join("");
+    for (const { 0: word, index } of text.matchAll(/[\p{L}\p{N}]{2,}/gu)) {
+      if (word.length > 36) continue; // wider than a column
+      const [first, last] = [index, index + word.length - 1].map((at) => bottom(places[at]));
+      if (last - first > 4) found.push(`${word} in ${box.tagName}.${box.className}: ${text.trim().slice(0, 60)}`);
+    }
+  }
+  return found;
+}"""
+COPIED = """(cell) => {
+  getSelection().selectAllChildren(cell);
+  return getSelection().toString();
+}"""
+
+
+def with_real_names() -> Results:
+    """A finished run and a failed one, their layers and tensors called as those of real networks are."""
+    first, _, failed = samples.few().runs
+    taps = [
+        tap.model_copy(update={"layer": LAYERS[place % 4], "call": place // 4})
+        for place, tap in enumerate(first.activations)
+    ]
+    weights = [
+        tensor.model_copy(update={"name": f"{LAYERS[place % 4]}.{place}.weight"})
+        for place, tensor in enumerate(first.weights)
+    ]
+    run = first.model_copy(
+        update={
+            "id": "mobilenet_v2/imagenet-1k", "activations": taps, "weights": weights, "maps": [],
+            "notes": [f"The baseline also has {', '.join(LAYERS)}."],
+            "unmeasured": [Unmeasured(layer=f"{layer}.dropout", reason=f"inside {layer}") for layer in LAYERS],
+        }
+    )  # fmt: skip
+    return samples.results([run, failed])
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_names_break_between_their_parts_and_no_word_breaks(browser, opens, saved, width):
+    page = opens(browser, saved(render(with_real_names())), viewport={"width": width, "height": 900})
+    page.evaluate(OPEN_ALL)
+    assert page.evaluate(BROKEN_WORDS) == []
+
+
+def test_a_copied_name_is_the_name(browser, opens, saved):
+    page = opens(browser, saved(render(with_real_names())), viewport={"width": 390, "height": 900})
+    page.evaluate(OPEN_ALL)
+    cells = page.locator("tr[data-weight] th").all()
+    assert cells
+    for cell in cells:
+        assert cell.evaluate(COPIED).strip() == cell.locator("xpath=..").get_attribute("data-weight")
 
 
 def without_spaces(text: str) -> str:

@@ -404,6 +404,7 @@ def test_ranges_name_every_index_once(indices):
 @given(st.text())
 def test_names_break_without_losing_a_letter(text):
     assert "".join(formats.pieces(text)) == formats.clean(text)
+    assert "".join(formats.breaks(text)) == formats.clean(text)
     assert formats.clean(text).encode("utf-8").decode("utf-8") == formats.clean(text)
 
 

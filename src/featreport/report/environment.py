@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from featreport.errors import OutputError
 from featreport.report import formats
 from featreport.report.where import templates_folder
 
+_WORDS = re.compile(r"(\s+)")
+_BREAK = Markup("<wbr>")
 _ENDS = re.compile(r"</(?:style|script)", re.IGNORECASE)
 
 
@@ -50,7 +52,7 @@ def _environment(own: Path | None) -> Environment:
         theirs = FileSystemLoader(own, encoding="utf-8")
         loader = ChoiceLoader([theirs, ours, PrefixLoader({"featreport": ours})])
     kind = Environment if own is None else ImmutableSandboxedEnvironment
-    return kind(
+    made = kind(
         loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
@@ -59,6 +61,8 @@ def _environment(own: Path | None) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    made.filters |= {"breaks": _breaks, "joined": _BREAK.join}
+    return made
 
 
 def asset(name: str, own: Path | None = None, more: str = "") -> Asset:
@@ -91,6 +95,15 @@ def faults(own: Path) -> list[str]:
         except (OSError, ValueError, TemplateError) as error:
             found.append(f"{path}: cannot be read ({error})")
     return found
+
+
+def _breaks(text: str, longest: int = 24) -> Markup:
+    """Return words in which the names of `longest` characters and more may break where their parts end."""
+    text = formats.clean(text)
+    if len(text) < longest:
+        return escape(text)
+    cut = (_BREAK.join(formats.breaks(part)) if len(part) >= longest else part for part in _WORDS.split(text))
+    return Markup().join(cut)
 
 
 def _finalize(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 NONE = "–"
 MINUS = "−"
@@ -20,6 +21,9 @@ _FIRST_SCIENTIFIC = 1e-4
 _LAST_PLAIN = 1e6
 _LONGEST_PIECE = 24
 _SHORT = 18  # characters that fit any column
+_NARROWEST = 12  # characters that fit the narrowest column of a phone
+_LONG_WORD = 36  # characters that fit the widest first column
+_JOINTS = re.compile(r"[^._/:\-]*[._/:\-]+|[^._/:\-]+")
 
 
 def clean(text: str) -> str:
@@ -154,6 +158,24 @@ def pieces(name: str) -> tuple[str, ...]:
         for word in cut
         for start in range(0, max(1, len(word)), _LONGEST_PIECE)
     )
+
+
+@lru_cache(maxsize=4096)
+def breaks(name: str) -> tuple[str, ...]:
+    """Return `name` in as few pieces as a line on a phone needs, cut after dots, underscores, slashes, hyphens, colons.
+
+    Only a word that is wider than the widest column is cut itself.
+    """
+    text = clean(name)
+    if len(text) <= _NARROWEST:
+        return (text,)
+    found: list[str] = []
+    for word in _JOINTS.findall(text):
+        if found and len(found[-1]) + len(word) <= _NARROWEST:
+            found[-1] += word
+        else:
+            found.extend(word[start : start + _LONG_WORD] for start in range(0, len(word), _LONG_WORD))
+    return tuple(found)
 
 
 def shorten(text: str, length: int = 60) -> str:

@@ -18,7 +18,7 @@ MOMENTS = ("mean", "std", "min", "max")
 
 def name(text: str) -> Name:
     """Return a name ready for the page."""
-    return Name(text, formats.pieces(text))
+    return Name(text, formats.breaks(text))
 
 
 def share(metric: str, fraction: float | None, *, with_bar: bool = False) -> Cell:
