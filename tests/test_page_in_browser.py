@@ -100,6 +100,18 @@ def test_the_first_screen_answers_the_question(visit):
     assert page.evaluate(top, ".overview tbody tr") < 600
 
 
+def test_on_a_phone_what_the_lines_of_a_chart_are_called_is_in_view(visit):
+    page = visit(viewport={"width": 390, "height": 900})
+    assert page.locator("main > section > .chart").count() == 2
+    named = page.locator(".legend li")
+    assert set(named.all_inner_texts()) == {"net/epoch-10", "net/lr-10", "other/partial"}
+    for name in named.all():
+        box = name.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        assert name.locator("xpath=ancestor::*[contains(@class, 'scroll')]").count() == 0
+
+
 def test_every_picture_is_decoded(visit):
     page = visit()
     broken = page.evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -43,6 +43,7 @@ class Chart:
     width: int
     height: int
     csv: str
+    legend: tuple[tuple[str, str], ...] = ()  # what its lines are called, and the name of each one's colour
 
 
 _BARS_APART = 60  # beyond this many layers bars touch
@@ -89,24 +90,16 @@ def colours_of(lines: Sequence[Line]) -> dict[str, str]:
 
 
 def compare(lines: Sequence[Line], salt: str, colours: Mapping[str, str], layer: str) -> Chart:
-    """Return one share of several runs by relative depth: those with a colour in it, the rest grey."""
-    figure, axes, settings = canvas.blank(salt, width=8.4, height=2.9)
+    """Return one share of several runs by relative depth: those with a colour in it, the rest grey.
+
+    What the lines are called stands beside the picture, in text: a phone shows it without scrolling.
+    """
+    figure, axes, settings = canvas.blank(salt, width=6.6, height=2.9)
     order, _ = coloured(lines)
     hues = {index: colours[line.name] for index, line in enumerate(lines) if line.name in colours}
-    limit = canvas.percent_axis(axes, max((p.share for line in lines for p in line.points), default=0))
-    box = axes.get_position()
-    axes.set_position((box.x0, box.y0, box.width * 0.74, box.height))
+    canvas.percent_axis(axes, max((p.share for line in lines for p in line.points), default=0))
     curves(axes, lines, order, hues, layer)
-    for rank, index in enumerate([i for i in order if i in hues]):
-        y = limit * (0.97 - 0.11 * rank)
-        axes.plot([1.05, 1.08], [y, y], color=hues[index], linewidth=2.5, clip_on=False)
-        how = {"va": "center", "fontsize": 9, "color": canvas.INK}
-        canvas.label(axes, 1.095, y, formats.shorten(lines[index].name, 26), **how)
-    if len(lines) > len(hues):
-        y = limit * (0.97 - 0.11 * len(hues))
-        axes.plot([1.05, 1.08], [y, y], color=canvas.MUTED, linewidth=1, clip_on=False)
-        others = formats.plural(len(lines) - len(hues), "other run")
-        canvas.label(axes, 1.095, y, others, va="center", fontsize=9, color=canvas.MUTED)
+    named = [(lines[index].name, hues[index]) for index in order if index in hues]
     table = [("run", "position", "layer", "part", "whole", "share")]
     for line in lines:
         points = line.points
@@ -114,7 +107,13 @@ def compare(lines: Sequence[Line], salt: str, colours: Mapping[str, str], layer:
             (line.name, str(i + 1), p.name, str(p.parts), str(p.whole), repr(p.share))
             for i, p in enumerate(points)
         ]
-    return chart_of(figure, settings, table)
+    return replace(chart_of(figure, settings, table), legend=legend(named, len(lines) - len(named)))
+
+
+def legend(named: Sequence[tuple[str, str]], others: int) -> tuple[tuple[str, str], ...]:
+    """Return what lines are called, each with the name of its colour: those with a colour, then how many have none."""
+    known = tuple((name, f"hue{canvas.HUES.index(colour)}") for name, colour in named)
+    return (*known, (formats.plural(others, "other run"), "")) if others else known
 
 
 def coloured(lines: Sequence[Line]) -> tuple[list[int], dict[int, str]]:

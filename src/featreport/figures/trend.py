@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from featreport.figures import canvas
-from featreport.figures.depth import Chart, chart_of
-from featreport.report import formats
+from featreport.figures.depth import Chart, chart_of, legend
 from featreport.results.schema import PastBuild, PastRun, Results
 
 if TYPE_CHECKING:
@@ -101,19 +100,13 @@ def trend(tracks: Sequence[Track], builds: Sequence[str], salt: str, hues: Mappi
         hues: the colours of the runs that have one, by name; the others are grey.
     """
     figure, axes, settings = canvas.blank(salt, width=5.6, height=2.1)
-    box = axes.get_position()
-    axes.set_position((box.x0, box.y0, box.width * 0.62, box.height))
-    limit, last = curves(axes, tracks, builds, hues), max(1, len(builds) - 1)
+    curves(axes, tracks, builds, hues)
     coloured = sorted((track for track in tracks if track.name in hues), key=lambda track: -track.latest)
-    for rank, track in enumerate(coloured):
-        y = limit * (0.96 - 0.15 * rank)
-        axes.plot([1.06 * last, 1.1 * last], [y, y], color=hues[track.name], linewidth=2.5, clip_on=False)
-        how = {"va": "center", "fontsize": 9, "color": canvas.INK}
-        canvas.label(axes, 1.13 * last, y, formats.shorten(track.name, 20), **how)
+    named = [(track.name, hues[track.name]) for track in coloured]
     table = [("build", "run", "share")]
     table += [
         (build, track.name, "" if track.shares[place] is None else repr(track.shares[place]))
         for place, build in enumerate(builds)
         for track in tracks
     ]
-    return chart_of(figure, settings, table)
+    return replace(chart_of(figure, settings, table), legend=legend(named, len(tracks) - len(named)))
