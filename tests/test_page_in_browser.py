@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 import sample_results as samples
-from featreport.report import render
+from featreport.report import formats, render
 from featreport.results.schema import Results, Unmeasured
 from printing import PAPER, faults_in_print
 
@@ -470,6 +470,49 @@ def test_on_paper_every_name_stands_and_no_word_leaves_the_sheet(browser, opens,
     for x_min, y_min, x_max, y_max, word in words:
         assert margin <= float(x_min) < float(x_max) <= width - margin, word
         assert margin <= float(y_min) < float(y_max) <= height - margin, word
+
+
+FILLED = """() => {  // a table of two rows, again and again, each time further down a sheet of its own
+  const table = document.querySelector("table.tensors").closest(".scroll");
+  const rows = [...table.querySelectorAll("tbody tr")];
+  for (const row of rows.slice(2)) row.remove();
+  document.querySelector("main").replaceChildren(...[...Array(36).keys()].map((number) => {
+    const copy = table.cloneNode(true), space = document.createElement("div"), both = document.createElement("div");
+    space.style.height = `${515 + 5 * number}px`;
+    both.style.breakBefore = "page";
+    both.append(space, copy);
+    return both;
+  }));
+}"""
+
+
+@pytest.fixture
+def sheets(tmp_path):
+    """Returns the text of each sheet of a page as it is printed."""
+    if not shutil.which("pdftotext"):
+        pytest.skip("pdftotext is not installed (Debian: apt-get install poppler-utils)")
+
+    def read(page) -> list[str]:
+        (tmp_path / "report.pdf").write_bytes(page.pdf(prefer_css_page_size=True))
+        command = ["pdftotext", "-layout", str(tmp_path / "report.pdf"), "-"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\f")
+
+    return read
+
+
+def test_no_table_head_stands_alone_at_the_foot_of_a_sheet(browser, opens, small_address, sheets):
+    page = opens(browser, small_address, viewport=PAPER, bypass_csp=True)
+    page.evaluate(FILLED)
+    last = [text.rstrip().rsplit("\n", 1)[-1] for text in sheets(page) if text.strip()]
+    assert any("features.0.weight" in line for line in last)
+    assert [line for line in last if line.strip().startswith("Tensor ")] == []
+
+
+def test_a_printed_shape_stands_on_one_line(browser, opens, saved, sheets):
+    results = samples.measured()
+    printed = "".join(sheets(opens(browser, saved(render(results)))))
+    for shape in {formats.shape(tensor.shape) for tensor in results.runs[0].weights}:
+        assert shape.replace(formats.NBSP, " ") in printed.replace(formats.NBSP, " ")
 
 
 def test_a_histogram_opens_by_key_to_its_large_form_with_an_axis(browser, opens, small_address):
