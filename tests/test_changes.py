@@ -92,6 +92,28 @@ def test_a_change_too_small_to_show_is_still_one() -> None:
     ]  # fmt: skip
 
 
+def test_a_change_has_the_decimals_of_its_column() -> None:
+    def with_means(name: str, *means: float) -> Run:
+        taps = [samples.activation(f"relu{i}", 8, 1, mean=mean, nonfinite=i) for i, mean in enumerate(means)]
+        return run(name, []).model_copy(update={"activations": taps})
+
+    now, before = with_means("net/now", 41.25, 52.5, 60.0), with_means("net/before", 40.0, 52.375, 60.0)
+    now.activations[2] = now.activations[2].model_copy(update={"nonfinite": 9})
+    page = render(told(now, before, inside=True), "r.json")
+    first, second, third = (cells(page, f'data-run="net/now" data-layer="relu{i}"') for i in range(3))
+    assert first["mean"].split() == ["41.2", "+1.2"]
+    assert second["mean"].split() == ["52.5", "+0.1"]
+    assert third["nonfinite"].split()[-1] == "+7"
+    tiny = with_means("net/before", 41.2499, 52.5, 60.0)
+    page = render(told(now, tiny, inside=True), "r.json")
+    assert cells(page, 'data-run="net/now" data-layer="relu0"')["mean"].split() == [
+        "41.2",
+        "+",
+        "&lt;",
+        "0.1",
+    ]
+
+
 def test_other_images_leave_the_weights_comparable_and_the_reason_is_said() -> None:
     other = run("net/now", [0], 0.125, images=Images(count=3))
     page = render(told(other, run("net/before", []), inside=True), "r.json").replace("\xa0", " ")

@@ -27,6 +27,7 @@ class Cell:
     heat: int = 0  # shade, 0 none … 7 all
     bar: float | None = None  # length in pixels
     change: str = ""  # against the baseline
+    places: int | None = None  # decimals of its column, where that has a number of them
 
 
 @dataclass(frozen=True)

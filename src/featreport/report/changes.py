@@ -171,11 +171,32 @@ def _changed(cell: Cell, before: Any) -> Cell:
     if not change:
         return cell
     if not cell.metric.endswith("_fraction"):
-        return replace(cell, change=_signed(change, formats.number))
+        return replace(cell, change=_as_its_column(cell, change))
     sign = "+" if change > 0 else formats.MINUS
     if abs(change) < POINT:
         return replace(cell, change=f"{sign}{formats.NBSP}<{formats.NBSP}0.1{formats.NBSP}pp")
     return replace(cell, change=f"{sign}{abs(100 * change):.1f}{formats.NBSP}pp")
+
+
+def _as_its_column(cell: Cell, change: float) -> str:
+    """Return a change with as many decimals as the numbers that it stands among."""
+    if float(cell.value).is_integer() and change.is_integer() and cell.places is None:
+        return _signed(int(change), formats.integer)
+    places = _decimals(cell.text) if cell.places is None else cell.places
+    if places is None:
+        return _signed(change, formats.number)
+    least = 10.0**-places
+    if abs(change) < least / 2:
+        sign = "+" if change > 0 else formats.MINUS
+        return f"{sign}{formats.NBSP}<{formats.NBSP}{least:.{places}f}"
+    return _signed(change, lambda number: formats.fixed(number, places))
+
+
+def _decimals(text: str) -> int | None:
+    """Return how many decimals a number is written with; None for exactly 0 and for powers of ten."""
+    if text == "0" or "e" in text:
+        return None
+    return len(text.partition(".")[2])
 
 
 def _signed(change: Any, write: Callable[[Any], str]) -> str:

@@ -145,7 +145,7 @@ def moments(row: Activation | Weight | Buffer, places: Sequence[int]) -> tuple[C
     """Return the cells of mean, std, min and max."""
     values = [(metric, getattr(row, metric)) for metric in MOMENTS]
     return tuple(
-        Cell(metric, formats.exact(value), formats.fixed(value, place))
+        Cell(metric, formats.exact(value), formats.fixed(value, place), places=place)
         for (metric, value), place in zip(values, places, strict=True)
     )
 
