@@ -477,3 +477,16 @@ def test_the_page_says_between_which_checkpoints_most_channels_fall_silent() -> 
     page = render(samples.results(runs))
     assert "Most fall silent between e1 and e2: 3 channels, most at relu0." in page
     assert "No channel that fires at one checkpoint is silent at the next." in render(samples.results(steady))
+
+
+def test_the_call_of_a_layer_is_written_one_way():
+    results = samples.few()
+    run = results.runs[0]
+    again = [tap.model_copy(update={"call": 1}) for tap in run.activations]
+    maps = [shown.model_copy(update={"call": 1}) for shown in run.maps]
+    page = render(
+        results.model_copy(update={"runs": [run.model_copy(update={"activations": again, "maps": maps})]})
+    )
+    words = re.sub(r"<[^>]+>", "", re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL))
+    assert words.count("(call 1)") > len(again) + len(maps)
+    assert re.findall(r".{9}call 1\b.?", words) == re.findall(r".{8}\(call 1\)", words)

@@ -208,7 +208,7 @@ def thumbnail(file: ImageFile, shelf: Shelf, height: float = TILE) -> Placed | N
 
 def _title(shown: FeatureMaps) -> Name:
     text = shown.layer if shown.output is None else f"{shown.layer} [{shown.output}]"
-    return name(f"{text}, call {shown.call}" if shown.call else text)
+    return name(f"{text} (call {shown.call})" if shown.call else text)
 
 
 def _caption(shown: FeatureMaps, tap: Activation | None, silent: list[int]) -> str:
