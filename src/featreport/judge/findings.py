@@ -192,8 +192,8 @@ def _dead_filters(run: Run) -> Iterator[Finding]:
     worst = max(tensors, key=lambda tensor: len(tensor.dead) / (tensor.channels or 1))
     count = sum(len(tensor.dead) for tensor in tensors)
     text = (
-        f"{formats.plural(count, 'filter')} with no weight above the near-zero threshold, "
-        f"{'all' if len(tensors) == 1 else 'most'} in {formats.shorten(worst.name)}."
+        f"{formats.plural(count, 'filter')} with no weight above the near-zero threshold; "
+        f"highest share in {formats.shorten(worst.name)}: {formats.part(len(worst.dead), worst.channels or 0)}."
     )
     yield Finding("warn", text, Target(run.id, "weight", (worst.name,)), 5, count)
 
@@ -210,7 +210,9 @@ def _constant(run: Run) -> Iterator[Finding]:
     if taps:
         worst = max(taps, key=lambda tap: len(tap.constant))
         count = sum(len(tap.constant) for tap in taps)
-        text = f"{formats.plural(count, 'channel')} constant but not zero, most at {tap_name(worst)}."
+        most = f"most at {tap_name(worst)} ({formats.integer(len(worst.constant))})"
+        where = f"all at {tap_name(worst)}" if len(taps) == 1 else most
+        text = f"{formats.plural(count, 'channel')} constant but not zero, {where}."
         yield Finding("note", text, tap_target(run, worst), 7, count)
 
 

@@ -95,7 +95,8 @@ def _most(run: Run) -> str:
     if not taps:
         return ""
     worst = max(taps, key=lambda tap: len(tap.dead))
-    return f", {'all' if len(taps) == 1 else 'most'} at {tap_name(worst)}"
+    count = formats.integer(len(worst.dead))
+    return f", all at {tap_name(worst)}" if len(taps) == 1 else f", most at {tap_name(worst)} ({count})"
 
 
 def _sentence(runs: Sequence[Run]) -> str:

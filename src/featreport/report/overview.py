@@ -98,7 +98,8 @@ def _strip_alt(run: Run) -> str:
     if not dead:
         return f"{formats.plural(len(taps), 'rectifier layer')}, none with silent channels"
     worst = max(dead, key=lambda tap: tap.dead_fraction or 0)
-    return f"{formats.part(len(dead), len(taps))} rectifier layers with silent channels; most: {_layer_words(worst)}"
+    part = formats.part(len(dead), len(taps))
+    return f"{part} rectifier layers with silent channels; highest share at {_layer_words(worst)}"
 
 
 def side_by_side(results: Results) -> tuple[CompareTable, ...]:
@@ -149,7 +150,9 @@ def _step(runs: list[Run]) -> str:
     worst = max(lost, key=lambda layer: lost[layer])
     earlier, later = (formats.shorten(run.checkpoint) for run in runs[-place : 2 - place])
     where = (
-        f"all at {formats.shorten(worst)}" if lost[worst] == count else f"most at {formats.shorten(worst)}"
+        f"all at {formats.shorten(worst)}"
+        if lost[worst] == count
+        else f"most at {formats.shorten(worst)} ({formats.integer(lost[worst])})"
     )
     return f"Most fall silent between {earlier} and {later}: {formats.plural(count, 'channel')}, {where}."
 
