@@ -21,7 +21,7 @@ from featreport.report.anchors import Anchors
 from featreport.report.audit import audit
 from featreport.report.where import templates_folder
 from featreport.results import codec
-from featreport.results.schema import PageOptions
+from featreport.results.schema import Compared, History, PageOptions, PastBuild, PastRun, Similarity
 
 FINITE = st.floats(-1e300, 1e300)
 SHARES = st.floats(0, 1)
@@ -513,3 +513,38 @@ def test_most_is_a_count_and_the_highest_share_a_share():
     assert any(
         "12 filters" in text and "highest share in features.0.weight: 2 of 16." in text for text in texts
     )
+
+
+def test_the_method_defines_each_comparison_that_the_report_holds_and_no_other():
+    def terms(results):
+        method = render(results).partition('<h2 id="method">')[2]
+        return set(re.findall(r"<dt>(.*?)</dt>", method)), method
+
+    names = {
+        "similarity of layers (CKA)",
+        "change against the baseline",
+        "over earlier builds",
+        "over checkpoints",
+    }
+    runs = [
+        samples.run(f"{name}", {}, {0: [1]}, layers=2, maps=[], kernels=None) for name in ("a/one", "b/two")
+    ]
+    alone = samples.results(runs)
+    assert not names & terms(alone)[0]
+    similar = Similarity(
+        run="b/two", other="a/one", images=100, batches=2, layers=["x", "y"], other_layers=["x", "y"],
+        values=[[1.0, 0.5], [0.5, 1.0]], reason=None,
+    )  # fmt: skip
+    past = PastBuild(number=1, runs=[PastRun.of(run) for run in runs])
+    held = {
+        "similarity of layers (CKA)": {"similarities": [similar]},
+        "change against the baseline": {
+            "compared": [Compared(run="b/two", baseline="a/one", within="a/one")]
+        },
+        "over earlier builds": {"history": History(count=1, builds=[past])},
+        "over checkpoints": {"runs": [run.model_copy(update={"model": "a"}) for run in runs]},
+    }
+    for name, what in held.items():
+        found, method = terms(alone.model_copy(update=what))
+        assert found & names == {name}
+        assert ("arXiv:1905.00414" in method) == (name == "similarity of layers (CKA)")

@@ -15,6 +15,7 @@ from featreport.report import (
     charts,
     checks,
     data,
+    definitions,
     drawings,
     filters,
     likeness,
@@ -79,7 +80,7 @@ def _page(results: Results) -> Page:
         for run, name, line in zip(results.runs, names, verdict.runs, strict=True)
     )
     comparisons, tables = charts.comparisons(results), overview.side_by_side(results)
-    past = trends.view(results)
+    past, courses = trends.view(results), trajectories.view(results)
     empty = (
         {"comparison"}
         if not comparisons and not tables and past is None and not results.similarities
@@ -98,7 +99,10 @@ def _page(results: Results) -> Page:
         comparisons=comparisons,
         tables=tables,
         runs=runs,
-        method=audits.method(results),
+        method=audits.method(
+            results,
+            definitions.comparisons(results, builds=past is not None, checkpoints=bool(tables or courses)),
+        ),
         order=order(results, anchors, empty),
         logo=results.pictures.get(logo, ""),
         logo_key=logo,
@@ -109,7 +113,7 @@ def _page(results: Results) -> Page:
         checks=checks.view(results, places),
         likeness=likeness.view(results),
         trends=past,
-        trajectories=trajectories.view(results),
+        trajectories=courses,
         against=changes.against(results),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from featreport.judge import Level
 from featreport.judge.findings import lacking
 from featreport.report import formats
@@ -166,8 +168,8 @@ def faithfulness(proof: Faithfulness) -> str:
     return f"{output}; parameters and buffers {state}; {hooks}{off}"
 
 
-def method(results: Results) -> Method:
-    """Return how the numbers were made."""
+def method(results: Results, comparisons: Sequence[Fact] = ()) -> Method:
+    """Return how the numbers were made, and what those of its comparisons mean."""
     made = results.provenance
     thresholds = (
         Fact("Dead", f"max |a| ≤ {formats.plain(results.thresholds.dead)} over all images and positions"),
@@ -191,7 +193,7 @@ def method(results: Results) -> Method:
         *(Fact("Set for this build", one) for one in made.overrides),
     )
     return Method(
-        definitions=tuple(Fact(entry.label, entry.sentence) for entry in results.definitions),
+        definitions=(*(Fact(entry.label, entry.sentence) for entry in results.definitions), *comparisons),
         thresholds=thresholds,
         certainty=tuple((formats.integer(count), formats.rate_bound(count)) for count in counts),
         provenance=provenance,
