@@ -548,3 +548,25 @@ def test_the_method_defines_each_comparison_that_the_report_holds_and_no_other()
         found, method = terms(alone.model_copy(update=what))
         assert found & names == {name}
         assert ("arXiv:1905.00414" in method) == (name == "similarity of layers (CKA)")
+
+
+def test_layers_without_numbers_for_one_reason_are_one_row_that_names_them_all():
+    layers = [f"encoder.layer_{number}.attention" for number in range(12)]
+    unread = [
+        *(
+            samples.Unmeasured(layer=f"{one}.out_proj", reason=f"not called: see output 0 of {one}")
+            for one in layers
+        ),
+        *(samples.Unmeasured(layer=f"{one}.drop", reason="never called") for one in layers[:3]),
+        samples.Unmeasured(layer="block.7.aux", reason="a part of block.7"),
+    ]
+    run = samples.run("net/one", {}, {}, layers=1, maps=[], kernels=None, unmeasured=unread)
+    section = render(samples.results([run])).partition("What was not measured</h4>")[2].partition("</dl>")[0]
+    section = section.replace("<wbr>", "")
+    rows = section.split("<div>")[1:]
+    assert len(rows) == 3
+    assert [rows[0].count("out_proj"), rows[1].count(".drop"), rows[2].count(".aux")] == [12, 3, 1]
+    assert "not called: see output 0 of encoder.layer_*.attention<details" in rows[0]
+    assert "<summary>9 more, 12 in all</summary>" in rows[0]
+    assert "a part of block.7<" in rows[2]
+    assert all(entry.layer in section for entry in unread)

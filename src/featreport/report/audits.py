@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from featreport.judge import Level
@@ -10,10 +11,13 @@ from featreport.report import formats
 from featreport.report.anchors import Anchors
 from featreport.report.cells import Name
 from featreport.report.drawings import thumbnail
-from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method
+from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method, UnmeasuredRow
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
-from featreport.results.schema import Faithfulness, Images, Load, Results, Run, weights_alone
+from featreport.results.schema import Faithfulness, Images, Load, Results, Run, Unmeasured, weights_alone
+
+FEW = 3  # layers without numbers whose names stand in the open, of each reason
+_NUMBER = re.compile(r"\d+")
 
 
 def load(shown: Load | None, anchor: str, *, measured: bool = True) -> LoadAudit | None:
@@ -231,8 +235,22 @@ def _paragraph(results: Results) -> str:
     )
 
 
-def unmeasured(run: Run, anchor: str, anchors: Anchors) -> tuple[str, tuple[tuple[Name, str], ...]]:
-    """Return the place and the rows of what has no numbers."""
+def unmeasured(run: Run, anchor: str, anchors: Anchors) -> tuple[str, tuple[UnmeasuredRow, ...]]:
+    """Return the place and the rows of what has no numbers: one for all layers of one reason."""
+    groups: dict[str, list[Unmeasured]] = {}
+    for entry in run.unmeasured:
+        groups.setdefault(_reason(entry), []).append(entry)
     return anchors.take(anchor, "unmeasured"), tuple(
-        (name(entry.layer), entry.reason) for entry in run.unmeasured
+        UnmeasuredRow(
+            first=tuple(name(entry.layer) for entry in entries[:FEW]),
+            rest=tuple(name(entry.layer) for entry in entries[FEW:]),
+            reason=entries[0].reason if len(entries) == 1 else reason,
+        )
+        for reason, entries in groups.items()
     )
+
+
+def _reason(entry: Unmeasured) -> str:
+    """Return why a layer has no numbers, the numbers in the name of what is around it as stars: alike in each block."""
+    around = entry.layer.rpartition(".")[0]
+    return entry.reason.replace(around, _NUMBER.sub("*", around)) if around else entry.reason

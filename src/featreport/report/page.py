@@ -74,6 +74,15 @@ class ImageList:
 
 
 @dataclass(frozen=True)
+class UnmeasuredRow:
+    """Layers without numbers for one reason: the first few, and the rest, which is one click away."""
+
+    first: tuple[Name, ...]
+    rest: tuple[Name, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class FindingLine:
     """A finding with the name of its run and the row that shows it."""
 
@@ -162,7 +171,7 @@ class RunPage:
     load: LoadAudit | None
     images: ImageList
     unmeasured_anchor: str
-    unmeasured: tuple[tuple[Name, str], ...]
+    unmeasured: tuple[UnmeasuredRow, ...]
     switches: tuple[str, str]  # anchors of the two contrast switches
     data: tuple[DataLink, ...] = ()  # the tables of this run
     files: str = "{}"  # names of the images that maps are shown of, as JSON
