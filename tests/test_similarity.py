@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 import featreport
 import sample_results as samples
+from featreport.figures import heat
 from featreport.judge.similarity import MOST, similarity
 from featreport.report import render
 from featreport.results.grams import Grams
@@ -262,3 +264,33 @@ def test_a_pair_that_cannot_be_compared_is_said_on_the_page() -> None:
     pair = Similarity(run="net/a", other="net/b", reason="they saw 24 and 23 images")
     page = render(results.model_copy(update={"similarities": [pair]}), "r.json")
     assert "Not compared: they saw 24 and 23 images." in page
+
+
+def test_the_table_gives_each_layer_the_number_it_has_on_the_map() -> None:
+    layers, others = ["conv1", "relu1", "fc"], ["stem", "head"]
+    pair = Similarity(
+        run="net/a", other="net/b", images=100, batches=2, layers=layers, other_layers=others,
+        values=[[0.9, 0.1], [0.2, 0.8], [None, None]],
+    )  # fmt: skip
+    page = render(samples.results([], similarities=[pair]), "r.json")
+    table = page.partition("Similarity of the layers of")[2].partition("</table>")[0]
+    rows = [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
+        for row in table.partition("<tbody>")[2].split("<tr>")[1:]
+    ]
+    assert rows == [
+        ["conv1", "1", "–", "stem", "1", "0.900"],
+        ["relu1", "2", "–", "head", "2", "0.800"],
+        ["fc", "3", "–", "–", "–", "–"],
+    ]
+    across = page.partition("The layers across, by their numbers")[2].partition("</ol>")[0]
+    assert re.findall(r"<li>(.*?)</li>", across) == others
+    same = pair.model_copy(update={"other_layers": layers, "values": [[1.0, 0.0, 0.5]] * 3})
+    assert "The layers across" not in render(samples.results([], similarities=[same]), "r.json")
+
+
+@pytest.mark.parametrize(
+    ("count", "marks"), [(1, [1]), (12, list(range(1, 13))), (40, [1, *range(5, 41, 5)]), (0, [])]
+)
+def test_an_axis_of_the_map_is_numbered_so_that_a_layer_is_found(count: int, marks: list[int]) -> None:
+    assert heat.marks_of(count) == marks

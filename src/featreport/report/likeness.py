@@ -36,7 +36,8 @@ def _pair(found: Similarity, number: int) -> Likeness:
     rough = " Few images: these are rough estimates." if found.images < FEW else ""
     text = f"Debiased linear CKA over {over}: 1 is alike up to rotation and scale, 0 unrelated. {told}{rough}"
     figure = ChartFigure(chart, f"Layers of {title}", text, f"Heat map. {text}", f"cka-{number}.csv")
-    return Likeness(title, "", figure, tuple(_rows(found, same)))
+    across = () if found.layers == found.other_layers else tuple(map(name, found.other_layers))
+    return Likeness(title, "", figure, tuple(_rows(found, same)), across)
 
 
 def _two(value: float) -> str:
@@ -58,12 +59,13 @@ def _same(found: Similarity) -> dict[str, float]:
 def _rows(found: Similarity, same: dict[str, float]) -> list[LikeRow]:
     """Return a row for each layer of the first run."""
     rows: list[LikeRow] = []
-    for layer, values in zip(found.layers, found.values, strict=True):
+    for number, (layer, values) in enumerate(zip(found.layers, found.values, strict=True), 1):
         known = [(value, -place) for place, value in enumerate(values) if value is not None]
         own = _three(same[layer]) if layer in same else formats.NONE
         if not known:
-            rows.append(LikeRow(name(layer), own, name(formats.NONE), formats.NONE))
+            rows.append(LikeRow(str(number), name(layer), own, "", name(formats.NONE), formats.NONE))
             continue
         value, place = max(known)
-        rows.append(LikeRow(name(layer), own, name(found.other_layers[-place]), _three(value)))
+        nearest = name(found.other_layers[-place])
+        rows.append(LikeRow(str(number), name(layer), own, str(1 - place), nearest, _three(value)))
     return rows

@@ -282,10 +282,15 @@ class Method:
 
 @dataclass(frozen=True)
 class LikeRow:
-    """A layer of one run: how like the layer of the same name it is in another, and which it is most like."""
+    """A layer of one run: how like the layer of the same name it is in another, and which it is most like.
 
+    Numbers are places on the axes of the map, from 1.
+    """
+
+    number: str
     layer: Name
     own: str
+    nearest_number: str
     nearest: Name
     value: str
 
@@ -298,6 +303,9 @@ class Likeness:
     reason: str
     figure: ChartFigure | None
     rows: tuple[LikeRow, ...]
+    across: tuple[
+        Name, ...
+    ] = ()  # the layers of the other run in their order, where they are not called the same
 
 
 @dataclass(frozen=True)
