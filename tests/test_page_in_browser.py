@@ -97,7 +97,7 @@ def test_the_first_screen_answers_the_question(visit):
     page = visit(viewport={"width": 1440, "height": 900})
     top = "(selector) => document.querySelector(selector).getBoundingClientRect().top"
     assert page.evaluate(top, ".verdict") < 130
-    assert page.evaluate(top, ".overview tbody tr") < 600
+    assert page.evaluate(top, ".overview tbody tr") < 410
 
 
 def test_on_a_phone_what_the_lines_of_a_chart_are_called_is_in_view(visit):

@@ -171,7 +171,7 @@ def breaks(name: str) -> tuple[str, ...]:
         return (text,)
     found: list[str] = []
     for word in _JOINTS.findall(text):
-        if found and len(found[-1]) + len(word) <= _NARROWEST:
+        if found and len(found[-1]) + len(word) <= _NARROWEST and found[-1][-1] != "/":
             found[-1] += word
         else:
             found.extend(word[start : start + _LONG_WORD] for start in range(0, len(word), _LONG_WORD))
