@@ -475,7 +475,7 @@ def test_the_page_says_between_which_checkpoints_most_channels_fall_silent() -> 
         runs.append(samples.run(f"net/e{number}", {}, {}, layers=1, maps=[], kernels=None, activations=taps))
     steady = [run.model_copy(update={"activations": runs[0].activations}) for run in runs]
     page = render(samples.results(runs))
-    assert "Most fall silent between e1 and e2: 3 channels, most at relu0 (2)." in page
+    assert "Most fall silent between e1 and e2: 3 channels, most at relu0: 2." in page
     assert "No channel that fires at one checkpoint is silent at the next." in render(samples.results(steady))
 
 
@@ -507,9 +507,9 @@ def test_most_is_a_count_and_the_highest_share_a_share():
     run = run.model_copy(update={"activations": [*constant, *run.activations[3:]], "weights": dead})
     found = judge(samples.results([run]))
     texts = [finding.text for finding in found.findings]
-    assert "most at features.14 (20)." in found.sentence
+    assert "most at features.14: 20." in found.sentence
     assert any("highest share at features.2: 8 of 16." in text for text in texts)
-    assert any("3 channels constant but not zero, most at features.3 (2)." in text for text in texts)
+    assert any("3 channels constant but not zero, most at features.3: 2." in text for text in texts)
     assert any(
         "12 filters" in text and "highest share in features.0.weight: 2 of 16." in text for text in texts
     )

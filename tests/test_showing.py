@@ -18,6 +18,9 @@ from PIL import Image
 import featreport
 from featreport.collect.again import choose
 from featreport.collect.maps import Channelwise
+from featreport.images.region import region_of
+from featreport.images.transform import make_transform
+from featreport.plan.types import TransformSpec
 from featreport.results.schema import FeatureMaps, Results, Run
 
 NET = """
@@ -231,6 +234,49 @@ def test_maps_are_laid_over_what_the_network_was_given_on_request(tmp_path: Path
     plain = build(tmp_path, "{images: 2, channels: 5}").runs[0]
     assert plain.activations == results.runs[0].activations
     assert "Over the input" not in (tmp_path / "out/page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 200), (200, 300), (90, 90)])
+@pytest.mark.parametrize(
+    ("spec", "model"),
+    [
+        (TransformSpec(resize=64, crop=56), None),
+        (TransformSpec(crop=80), None),
+        (TransformSpec(size=(40, 60)), None),
+        (TransformSpec(size=(40, 60), crop=32), None),
+        (TransformSpec(kind="none"), None),
+        (TransformSpec(kind="weights", weights="DEFAULT"), "mobilenet_v2"),
+    ],
+)
+def test_the_part_that_the_network_sees_is_where_its_transform_takes_it(
+    spec, model, width: int, height: int
+) -> None:
+    ramp = np.zeros((height, width, 3), np.uint8)
+    ramp[..., 0], ramp[..., 1] = np.linspace(0, 255, width)[None], np.linspace(0, 255, height)[:, None]
+    given = make_transform(spec, model)(Image.fromarray(ramp))
+    if model is not None:
+        given = given * torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+        given += torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    left, top, across, down = region_of(spec, model)(width, height)
+    edges = [given[0][:, 0].mean(), given[0][:, -1].mean(), given[1][0].mean(), given[1][-1].mean()]
+    assert edges == pytest.approx([left, left + across, top, top + down], abs=0.025)
+
+
+def test_beside_the_maps_stands_the_part_of_a_photo_that_the_network_saw(tmp_path: Path) -> None:
+    build(tmp_path, "{images: 2, channels: 5}")
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    assert "-seen" not in page
+    manifest = tmp_path / "config.yaml"
+    manifest.write_text(manifest.read_text().replace("transform: none", "transform: {crop: 8}"))
+    results = featreport.build(manifest)
+    assert results.runs[0].images.files[0].seen == [0.1667, 0.1667, 0.6667, 0.6667]
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    views = dict(re.findall(r'<symbol id="([^"]+-seen)" viewBox="([^"]+)"', page))
+    assert set(views.values()) == {"2 2 8 8"}
+    used = re.findall(r'<svg role="img" aria-label="Channels.*?<use href="#([^"]+)"', page, re.DOTALL)
+    assert used
+    assert set(used) <= set(views)
+    assert "Of a photo beside the maps stands the part that the network was given." in page
 
 
 def test_of_many_images_the_ones_that_fire_most_have_a_thumbnail_or_a_number(tmp_path: Path) -> None:

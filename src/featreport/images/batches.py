@@ -23,6 +23,7 @@ import torch
 from featreport.errors import ImagesError
 from featreport.images.decode import ImageUnusable, decode
 from featreport.images.pictures import encode_photo
+from featreport.images.region import region_of
 from featreport.images.transform import make_transform
 from featreport.plan.types import ImageRef, TransformSpec
 from featreport.results.schema import FailedImage, ImageFile
@@ -94,6 +95,7 @@ class ImageBatches:
     def _in_order(self) -> Iterator[_Ready]:
         """Yield what the threads make of each usable file, in order, with few files under way at once."""
         transform = make_transform(self.spec, self.model_name)
+        region = region_of(self.spec, self.model_name)
         enough = Event()  # set when all thumbnails wanted are there
         if self.shown < 1:
             enough.set()
@@ -111,6 +113,7 @@ class ImageBatches:
                 width=decoded.width,
                 height=decoded.height,
                 picture=key,
+                seen=region(decoded.width, decoded.height),
                 note=decoded.note,
             )
             return _Ready(tensor, file, uri)

@@ -210,7 +210,7 @@ def _constant(run: Run) -> Iterator[Finding]:
     if taps:
         worst = max(taps, key=lambda tap: len(tap.constant))
         count = sum(len(tap.constant) for tap in taps)
-        most = f"most at {tap_name(worst)} ({formats.integer(len(worst.constant))})"
+        most = f"most at {tap_name(worst)}: {formats.integer(len(worst.constant))}"
         where = f"all at {tap_name(worst)}" if len(taps) == 1 else most
         text = f"{formats.plural(count, 'channel')} constant but not zero, {where}."
         yield Finding("note", text, tap_target(run, worst), 7, count)

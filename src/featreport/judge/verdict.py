@@ -96,7 +96,7 @@ def _most(run: Run) -> str:
         return ""
     worst = max(taps, key=lambda tap: len(tap.dead))
     count = formats.integer(len(worst.dead))
-    return f", all at {tap_name(worst)}" if len(taps) == 1 else f", most at {tap_name(worst)} ({count})"
+    return f", all at {tap_name(worst)}" if len(taps) == 1 else f", most at {tap_name(worst)}: {count}"
 
 
 def _sentence(runs: Sequence[Run]) -> str:

@@ -9,9 +9,9 @@ from featreport.judge import Level
 from featreport.judge.findings import lacking
 from featreport.report import formats
 from featreport.report.anchors import Anchors
-from featreport.report.cells import Name
+from featreport.report.cells import Name, UnmeasuredRow
 from featreport.report.drawings import thumbnail
-from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method, UnmeasuredRow
+from featreport.report.page import Fact, ImageItem, ImageList, LoadAudit, Method
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
 from featreport.results.schema import Faithfulness, Images, Load, Results, Run, Unmeasured, weights_alone

@@ -171,3 +171,12 @@ class BufferRow:
     shape: str
     dtype: str
     numbers: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class UnmeasuredRow:
+    """Layers without numbers for one reason: the first few, and the rest, which is one click away."""
+
+    first: tuple[Name, ...]
+    rest: tuple[Name, ...]
+    reason: str

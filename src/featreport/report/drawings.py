@@ -10,7 +10,7 @@ from featreport.report.cells import Name
 from featreport.report.drawn import Label, MapFigure, Placed, Scale
 from featreport.report.overlay import overlay
 from featreport.report.rows import flagged, name
-from featreport.report.shelf import Shelf
+from featreport.report.shelf import WHOLE, Shelf
 from featreport.results.schema import Activation, FeatureMaps, ImageFile, Run
 
 TILE = 56.0  # height of a map on the page, in CSS pixels
@@ -141,9 +141,10 @@ def _loudest(
     for number, (_, x) in zip(shown.loudest, columns_at, strict=True):
         file = run.images.files[number] if number is not None and number < len(run.images.files) else None
         if file is not None:
-            tall = round(min(LOUDEST, width * file.height / max(1, file.width)), 1)
-            wide = round(min(width, tall * file.width / max(1, file.height)), 1)
-            picture = shelf.show(file.picture, wide, tall)
+            shape = _shape(file)
+            tall = round(min(LOUDEST, width / shape), 1)
+            wide = round(min(width, tall * shape), 1)
+            picture = shelf.part(file.picture, file.seen or WHOLE, wide, tall)
             if picture is not None:
                 placed.append(Placed(round(x + (width - wide) / 2, 1), round(top, 1), wide, tall, picture))
     return tuple(placed)
@@ -188,11 +189,26 @@ def _thumbnails(
     placed = []
     for file, top in zip(files, tops, strict=True):
         if file is not None:
-            width = _width(file, height)
-            picture = shelf.show(file.picture, width, height)
+            width = round(min(WIDEST, height * _shape(file)), 1)
+            picture = shelf.part(file.picture, file.seen or WHOLE, width, height)
             if picture is not None:
                 placed.append(Placed(0, round(top, 1), width, height, picture))
     return tuple(placed)
+
+
+def _shape(file: ImageFile) -> float:
+    """Return the width of what the network saw of an image by its height."""
+    _, _, across, down = file.seen or WHOLE
+    return max(1, file.width) * across / (max(1, file.height) * down)
+
+
+def photos(run: Run) -> str:
+    """Return a sentence of what the photos beside the maps show; empty: all of them, as the network saw them."""
+    shown = [file for file in run.images.files if file.picture is not None]
+    if any(file.seen is None for file in shown):
+        return "Photos beside the maps are shown whole; the transform may have cut them."
+    cut = any(tuple(file.seen or WHOLE) != WHOLE for file in shown)
+    return "Of a photo beside the maps stands the part that the network was given." if cut else ""
 
 
 def _width(file: ImageFile, height: float) -> float:

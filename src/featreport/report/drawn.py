@@ -17,6 +17,7 @@ class Picture:
     source: str | None
     width: float
     height: float
+    views: tuple[tuple[str, str], ...] = ()  # parts of it that stand alone: anchor and viewBox
 
 
 @dataclass(frozen=True)

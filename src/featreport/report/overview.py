@@ -152,7 +152,7 @@ def _step(runs: list[Run]) -> str:
     where = (
         f"all at {formats.shorten(worst)}"
         if lost[worst] == count
-        else f"most at {formats.shorten(worst)} ({formats.integer(lost[worst])})"
+        else f"most at {formats.shorten(worst)}: {formats.integer(lost[worst])}"
     )
     return f"Most fall silent between {earlier} and {later}: {formats.plural(count, 'channel')}, {where}."
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 
 from featreport.figures.depth import Chart
 from featreport.judge.findings import Level
-from featreport.report.cells import BufferRow, Cell, MeasureTable, Name, NormRow, TapRow, WeightGroup
+from featreport.report.cells import (
+    BufferRow,
+    Cell,
+    MeasureTable,
+    Name,
+    NormRow,
+    TapRow,
+    UnmeasuredRow,
+    WeightGroup,
+)
 from featreport.report.drawn import KernelFigure, MapFigure, MatrixFigure, Picture, Placed
 from featreport.report.trajectories import TrajectoryTable
 
@@ -71,15 +80,6 @@ class ImageList:
     others: tuple[Name, ...]
     failed: tuple[tuple[Name, str], ...]
     same: tuple[Name, str] | None = None  # the run that lists them, and the link there
-
-
-@dataclass(frozen=True)
-class UnmeasuredRow:
-    """Layers without numbers for one reason: the first few, and the rest, which is one click away."""
-
-    first: tuple[Name, ...]
-    rest: tuple[Name, ...]
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,7 @@ class RunPage:
     measures: MeasureTable
     maps: tuple[MapFigure, ...]  # at rectifiers, or everywhere if there are none
     other_maps: tuple[MapFigure, ...]
+    photos: str  # what the photos beside the maps show
     kernels: KernelFigure | None
     matrices: tuple[MatrixFigure, ...]
     groups: tuple[WeightGroup, ...]

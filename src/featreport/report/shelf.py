@@ -6,11 +6,14 @@ import base64
 import binascii
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from featreport.report.anchors import Anchors
 from featreport.report.drawn import Picture
 from featreport.results.schema import Results, Run
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 class Shelf:
@@ -20,6 +23,7 @@ class Shelf:
         self._sources = results.pictures
         uses = Counter(key for run in results.runs for key in _keys(run) if key in results.pictures)
         self._anchors = {key: anchors.take("p", key[:8]) for key in results.pictures}
+        self._take, self._views = anchors.take, dict[str, dict[tuple[float, ...], str]]()
         self._in_place = {key for key, count in uses.items() if count == 1}
         inputs = {file.input for run in results.runs for file in run.images.files if file.input}
         if inputs:  # maps are laid over them: each picture is shown in several places
@@ -48,13 +52,38 @@ class Shelf:
         source = self._sources[key] if key in self._in_place else None
         return Picture(key, self._anchors[key], source, width, height)
 
+    def part(self, key: str | None, seen: Sequence[float], width: float, height: float) -> Picture | None:
+        """Return a part of a picture that stands on the shelf, at this size.
+
+        Args:
+            key: of the picture.
+            seen: left, top, width and height of the part, as shares of the picture.
+            width: on the page.
+            height: on the page.
+        """
+        whole = self.show(key, width, height)
+        if whole is None or whole.source is not None or tuple(seen) == WHOLE:
+            return whole
+        views = self._views.setdefault(whole.key, {})
+        if tuple(seen) not in views:
+            views[tuple(seen)] = self._take(whole.anchor, "seen")
+        return replace(whole, anchor=views[tuple(seen)])
+
     def rest(self) -> tuple[Picture, ...]:
         """Return the pictures that no figure embeds in place, with their own proportions."""
         return tuple(
-            Picture(key, self._anchors[key], source, *_proportions(source))
+            self._with_views(Picture(key, self._anchors[key], source, *_proportions(source)))
             for key, source in self._sources.items()
             if key not in self._in_place
         )
+
+    def _with_views(self, picture: Picture) -> Picture:
+        sides = (picture.width, picture.height) * 2
+        views = (
+            (anchor, " ".join(f"{share * side:.4g}" for share, side in zip(seen, sides, strict=True)))
+            for seen, anchor in self._views.get(picture.key, {}).items()
+        )
+        return replace(picture, views=tuple(views))
 
 
 def _keys(run: Run) -> Iterator[str]:

@@ -103,6 +103,9 @@ class ImageFile(Frozen):
     width: int  # after EXIF orientation
     height: int
     picture: str | None = None  # key of its thumbnail in `Results.pictures`
+    seen: list[float] | None = (
+        None  # what the network was given of it: left, top, width, height as shares of it
+    )
     input: str | None = None  # key of a picture of what the network was given for it, in its own contrast
     note: str | None = None  # e.g. "animated: first frame of 24"
 
