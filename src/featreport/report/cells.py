@@ -180,3 +180,18 @@ class UnmeasuredRow:
     first: tuple[Name, ...]
     rest: tuple[Name, ...]
     reason: str
+
+
+@dataclass(frozen=True)
+class LikeRow:
+    """A layer of one run: how like the layer of the same name it is in another, and which it is most like.
+
+    Numbers are places on the axes of the map, from 1.
+    """
+
+    number: str
+    layer: Name
+    own: str
+    nearest_number: str
+    nearest: Name
+    value: str

@@ -6,7 +6,8 @@ from statistics import median
 
 from featreport.figures.heat import heat
 from featreport.report import formats
-from featreport.report.page import ChartFigure, Likeness, LikeRow
+from featreport.report.cells import LikeRow
+from featreport.report.page import ChartFigure, Likeness
 from featreport.report.rows import name
 from featreport.results.schema import Results, Similarity
 

@@ -9,6 +9,7 @@ from featreport.judge.findings import Level
 from featreport.report.cells import (
     BufferRow,
     Cell,
+    LikeRow,
     MeasureTable,
     Name,
     NormRow,
@@ -279,21 +280,6 @@ class Method:
     manifest_text: str
     bases: tuple[tuple[str, str], ...]  # name and text of the manifests it extends
     paragraph: str
-
-
-@dataclass(frozen=True)
-class LikeRow:
-    """A layer of one run: how like the layer of the same name it is in another, and which it is most like.
-
-    Numbers are places on the axes of the map, from 1.
-    """
-
-    number: str
-    layer: Name
-    own: str
-    nearest_number: str
-    nearest: Name
-    value: str
 
 
 @dataclass(frozen=True)
