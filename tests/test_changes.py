@@ -140,6 +140,12 @@ def test_the_baseline_itself_and_a_baseline_that_failed_are_told_as_such() -> No
     )
 
 
+def test_a_run_that_failed_is_told_against_nothing() -> None:
+    page = render(told(samples.failed("net/now"), run("net/before", [3]), inside=True), "r.json")
+    section = re.search(r'<section [^>]*data-run="net/now".*?</section>', page, re.DOTALL)[0]
+    assert "aseline" not in section
+
+
 def test_without_a_baseline_there_is_no_word_of_one() -> None:
     page = assemble(samples.sample())
     assert page.against == ""

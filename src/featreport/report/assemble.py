@@ -167,7 +167,7 @@ def _run(
         places[Target(run.id, "tap", (tap.layer, tap.call, tap.output))] = tap_row.anchor
     for group in groups:
         places.update({Target(run.id, "weight", (row.name.text,)): row.anchor for row in group.rows})
-    told, notes = changes.reference(results, run), list(run.notes)
+    told, notes = changes.reference(results, run) if run.status == "ok" else None, list(run.notes)
     norms, buffers, facts = tensors.norms(run), rows.buffers(run), audits.facts(run)
     if told is not None:
         taps, groups = changes.in_taps(taps, run, told), changes.in_groups(groups, run, told)
