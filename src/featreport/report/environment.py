@@ -61,7 +61,7 @@ def _environment(own: Path | None) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"breaks": _breaks, "joined": _BREAK.join}
+    made.filters |= {"breaks": _breaks, "joined": _joined}
     return made
 
 
@@ -97,6 +97,12 @@ def faults(own: Path) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=4096)  # a name stands in many places, and a page is made several times until it fits
+def _joined(pieces: tuple[str, ...]) -> Markup:
+    return _BREAK.join(pieces)
+
+
+@lru_cache(maxsize=1024)
 def _breaks(text: str, longest: int = 24) -> Markup:
     """Return words in which the names of `longest` characters and more may break where their parts end."""
     text = formats.clean(text)
