@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -214,43 +213,3 @@ def test_a_file_too_large_for_the_free_memory_waits_for_its_turn(
     reader = ahead.ReadAhead()
     reader.start(run.checkpoint, run.source)
     assert reader._thread is None
-
-
-def test_what_is_done_meanwhile_never_runs_beside_the_loading_of_the_authors_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Loading changes where Python looks for modules, for the whole process; a thread that imports would be lost."""
-    plan = a_plan(tmp_path, "Plain")
-    running, beside, done = threading.Event(), [], []
-
-    def meanwhile() -> None:
-        running.set()
-        time.sleep(0.3)
-        running.clear()
-        done.append(1)
-
-    def watched(source: SourceRef, **given: Any) -> nn.Module:
-        beside.append(running.is_set())
-        return original(source, **given)
-
-    original = sharing.build_model
-    monkeypatch.setattr(sharing, "build_model", watched)
-    session = Session(plan.runs, meanwhile=meanwhile)
-    for run in plan.runs:
-        execute_run(plan, run, torch.device("cpu"), 10**6, lambda _done, _of: None, session)
-    assert done == [1]
-    assert len(beside) > 2
-    assert not any(beside)
-
-
-def test_what_is_done_meanwhile_may_fail(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    plan = a_plan(tmp_path, "Plain")
-
-    def meanwhile() -> None:
-        raise ModuleNotFoundError("No module named 'jinja2'")
-
-    session = Session(plan.runs, meanwhile=meanwhile)
-    outcome = execute_run(plan, plan.runs[0], torch.device("cpu"), 10**6, lambda _done, _of: None, session)
-    session.alone()
-    assert outcome.run.status == "ok"
-    assert capfd.readouterr().err == ""

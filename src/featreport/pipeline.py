@@ -167,7 +167,7 @@ def _carried_out(
             clear_parts(plan.results)
         logo, pictures = _logo(plan)
         done: list[Outcome] = []
-        for outcome in execute(plan, listener, store, () if fresh else known, _warm):
+        for outcome in execute(plan, listener, store, () if fresh else known):
             if store is not None and outcome.run.status == "ok" and not outcome.kept:
                 store.write(
                     known[len(done)],
@@ -224,12 +224,6 @@ def gather(
         runs=runs,
         pictures=pictures,
     )
-
-
-def _warm() -> None:
-    from featreport.report import warm
-
-    warm()
 
 
 def _with_plugins(plan: Plan, results: Results) -> Results:

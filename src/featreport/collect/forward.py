@@ -83,7 +83,6 @@ def _auto(job: Job, model: nn.Module) -> int:
 def batches_of(job: Job, refs: Sequence[ImageRef], size: int, **more: Any) -> ImageBatches:
     """Return some images of a run as batches."""
     run = job.run
-    job.session.alone()
     name = {"torchvision": run.source.name, "timm": run.source.text}.get(run.source.kind)
     return ImageBatches(refs, run.transform, name, batch_size=size, **more)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 from torch import nn
 
@@ -34,25 +32,11 @@ class Session:
     Nothing outlives the run that it is for: a network is kept only where the very next run is built alike.
     """
 
-    def __init__(
-        self,
-        runs: Sequence[RunPlan] = (),
-        *,
-        sharing: bool = True,
-        meanwhile: Callable[[], None] | None = None,
-    ) -> None:
-        """Prepare for `runs`.
-
-        Args:
-            runs: in their order.
-            sharing: whether anything is shared at all.
-            meanwhile: done once, in a thread, while a network is measured; what it raises is forgotten.
-        """
+    def __init__(self, runs: Sequence[RunPlan] = (), *, sharing: bool = True) -> None:
+        """Prepare for `runs`, in their order; `sharing` tells whether anything is shared at all."""
         self._after = dict(zip((run.id for run in runs), runs[1:], strict=False)) if sharing else {}
         self._held: tuple[_Recipe, Built] | None = None
         self._ahead = ReadAhead()
-        self._meanwhile = meanwhile
-        self._thread: Thread | None = None
 
     def model(self, run: RunPlan) -> nn.Module:
         """Return the network of a run as `build_model` gives it.
@@ -61,7 +45,6 @@ class Session:
             SourceError: it could not be built.
         """
         self._ahead.wait()
-        self.alone()
         recipe = _recipe(run)
         built = self._taken(recipe) if run.checkpoint.kind != "random" else None
         self._held = None
@@ -83,32 +66,14 @@ class Session:
         return self._ahead.take(run.checkpoint, run.source)
 
     def measuring(self, run: RunPlan) -> None:
-        """Note that the run's network stands: now the machine is busy, and the interpreter has time.
-
-        So what the next run needs is read, and what was to be done meanwhile is done.
-        """
+        """Note that the run's network stands: now what the next run needs is read."""
         following = self._after.get(run.id)
         if following is not None:
             self._ahead.start(following.checkpoint, following.source)
-        if self._meanwhile is not None:
-            self._thread = Thread(target=_forgiving, args=(self._meanwhile,), daemon=True)
-            self._meanwhile = None
-            self._thread.start()
-
-    def alone(self) -> None:
-        """Wait for what is done meanwhile: the code about to run may change where Python looks for modules."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
 
     def failed(self) -> None:
         """Forget a network whose run broke off."""
         self._held = None
-
-
-def _forgiving(task: Callable[[], None]) -> None:
-    with contextlib.suppress(Exception):  # it only came early: whoever needs it meets the error again
-        task()
 
 
 def _recipe(run: RunPlan) -> _Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,7 +79,6 @@ def execute(
     progress: Progress,
     store: Store | None = None,
     known: Sequence[str] = (),
-    meanwhile: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
     """Yield each run's outcome, in the order of the plan; what the store holds is not measured again.
 
@@ -88,11 +87,10 @@ def execute(
         progress: who listens.
         store: where finished runs are kept; None keeps none.
         known: the keys of the runs whose entries may be taken from it, "" for one that is to be measured anew.
-        meanwhile: done in a thread of its own while a network is measured, which leaves the interpreter free.
     """
     kept = [store.read(key) if store is not None and key else None for key in known or [""] * len(plan.runs)]
     wanted = tuple(run for run, entry in zip(plan.runs, kept, strict=True) if entry is None)
-    bench = _Bench(plan, wanted, meanwhile) if wanted else None
+    bench = _Bench(plan, wanted) if wanted else None
     if bench is not None and bench.compiles:
         progress.mention(COMPILING)
     with passed_over():  # torch's modules, mostly
@@ -110,7 +108,7 @@ def execute(
 class _Bench:
     """What measures runs: the device, the networks that are built already."""
 
-    def __init__(self, plan: Plan, runs: tuple[RunPlan, ...], meanwhile: Callable[[], None] | None) -> None:
+    def __init__(self, plan: Plan, runs: tuple[RunPlan, ...]) -> None:
         with uncollected():  # this brings torch: a fifth of the time that takes is the collector's
             from featreport.collect.device import choose_device, describe
             from featreport.collect.job import DTYPES
@@ -125,7 +123,7 @@ class _Bench:
             self.compiles = is_compiled_first(self._device)
         self._plan = plan
         self._execute = execute_run
-        self._session = Session(runs, meanwhile=meanwhile)
+        self._session = Session(runs)
         settings = Settings(plan.dead, plan.near_zero, plan.constant, alpha=plan.alpha)
         self._made = Made(device=device, engine=reduced_by, definitions=definitions(settings))
 

@@ -52,12 +52,6 @@ STYLES: dict[str, Any] = {
 }
 
 
-def warm() -> None:
-    """Import what charts are drawn with, so that the first one does not wait for it."""
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure  # noqa: F401 - to have it in memory
-
-
 class _Own(threading.local):
     """What a thread draws on again: an axis with its ticks takes as long to make as a chart takes to draw."""
 

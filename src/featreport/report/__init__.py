@@ -24,12 +24,4 @@ def render(results: Results, results_file: str | None = None, templates: Path | 
     return _render(results, results_file, templates)
 
 
-def warm() -> None:
-    """Import what a page needs, so that the first one does not wait for it."""
-    from featreport.figures.canvas import warm as charts
-    from featreport.report import rendering  # noqa: F401 - to have it in memory
-
-    charts()
-
-
-__all__ = ["render", "warm"]
+__all__ = ["render"]
