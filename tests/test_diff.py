@@ -25,6 +25,7 @@ from featreport.cli import app
 from featreport.differences import diff, exit_code
 from featreport.errors import ManifestError, OutputError, ResultsError
 from featreport.judge.compare import Comparison, compare, worst
+from featreport.judge.compare.drift import drift
 from featreport.judge.compare.shift import shift
 from featreport.report import render
 from featreport.report.differences import render as in_html
@@ -130,6 +131,19 @@ def near(there: object, back: object) -> bool:
     if isinstance(there, float) and isinstance(back, float):
         return math.isclose(there, back, rel_tol=1e-12)
     return there == back
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_tensor_with_values_that_are_no_numbers_has_no_drift_whichever_side_it_is_on(order: int) -> None:
+    """Also where both have one digest, which a damaged file may claim."""
+    sound = samples.weight("conv.weight", [4, 3], 1).model_copy(update={"digest": "0" * 16, "nonfinite": 0})
+    sides = [sound, sound.model_copy(update={"nonfinite": 1})][::order]
+    found = drift(*sides)
+    assert (found.distance, found.relative, found.reason) == (
+        None,
+        None,
+        "there are values that are no numbers",
+    )
 
 
 def test_the_samples_are_mirrored_too() -> None:

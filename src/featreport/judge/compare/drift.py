@@ -27,10 +27,10 @@ def drift(before: Weight, after: Weight) -> Drift:
     same = None
     if before.digest is not None and after.digest is not None:
         same = before.digest == after.digest
-    if same and not before.nonfinite:
-        return _measured(0.0, norms, 0.0, same)
     if before.nonfinite or after.nonfinite:
         return Drift(identical=same, reason="there are values that are no numbers")
+    if same:
+        return _measured(0.0, norms, 0.0, same)
     sketches = _sketch(before), _sketch(after)
     if sketches[0] is None or sketches[1] is None:
         missing = [side for side, one in zip("AB", sketches, strict=True) if one is None]
