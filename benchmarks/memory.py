@@ -5,7 +5,7 @@
 Each is a process of its own; printed is the largest resident set the system saw of it, the median of a few processes
 and their range. The build with few images and
 its first pictures is set against two bare processes that decode and run the same batches: one that imports torch and
-torchvision, and one that has the libraries of a build in memory too (the compiled loops, the schemas, the charts).
+torchvision, and one that has in memory what a build has while it measures (the compiled loops, the schemas).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from job import project
 MIB = 2**20
 LIBRARIES = """
 import torch
-import featreport.cli, featreport.collect.run, featreport.report.rendering, matplotlib.figure, PIL.Image
+import featreport.cli, featreport.collect.run, PIL.Image
 from featreport.statistics.reduction import reduce
 from featreport.statistics.table import Limits
 for values in (torch.zeros(1, 2, 3), torch.zeros(1, 3, 2).transpose(1, 2)):
