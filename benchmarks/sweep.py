@@ -49,7 +49,7 @@ from faults import KILL, Call, Watch
 from PIL import Image
 from torch import nn
 
-from featreport import cli, pipeline, report
+from featreport import cli, pipeline
 from featreport.images import batches
 from featreport.results.entries import Store
 
@@ -520,9 +520,14 @@ def load() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs deaf to it
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # of the builds that are no forks
-    for module in ("collect.run", "collect.session", "statistics.loops", "report", "judge.checks.judging"):
+    for module in (
+        "collect.run",
+        "collect.session",
+        "statistics.loops",
+        "report.rendering",
+        "judge.checks.judging",
+    ):
         importlib.import_module(f"featreport.{module}")
-    report.warm()
 
 
 def make_project(folder: Path) -> None:

@@ -75,7 +75,7 @@ assert reduce(values, Limits())[Field.MEAN].tolist() == [1.0, 1.0]
 def test_what_differs_or_fails_is_found_before_it_is_used() -> None:
     assert output("-c", TRIED, TRITON_INTERPRET="1").splitlines() == [
         "Triton's numbers of a [3, 35, 50] tensor differ from theirs",
-        "Triton does not work here (ZeroDivisionError: division by zero)",
+        "Triton does not work here (ZeroDivisionError)",
     ]
 
 

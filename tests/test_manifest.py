@@ -293,13 +293,17 @@ BAD = [
         ["6:19 checks[0].metric: 'revived_filters' has no parts, got 'revived_filters.weight'"],
     ),
     (
-        HEAD + "checks: [{metric: newly_dead_channels, max_increase: 0}]",
+        HEAD + "checks: [{metric: newly_dead_channels, max: 0}]",
+        ["6:19 checks[0].metric: 'newly_dead_channels' needs a baseline: add 'compare: {baseline: RUN_ID}'"],
+    ),
+    (
+        HEAD + "checks: [{metric: newly_dead_channels, max_increase: 0}]\ncompare: {baseline: a/random-0}",
         [
             "6:40 checks[0].max_increase: 'newly_dead_channels' is told against the baseline already: write max",
         ],
     ),
     (
-        HEAD + "checks: [{metric: newly_dead_channels, scope: run}]",
+        HEAD + "checks: [{metric: newly_dead_channels, scope: run}]\ncompare: {baseline: a/random-0}",
         ["6:10 checks[0]: expected a limit: max, min, equals, max_increase or max_relative_increase"],
     ),
     (

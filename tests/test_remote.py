@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -561,6 +562,19 @@ def test_a_refusal_tells_no_secret_however_it_is_spelled(site: Site, where: str)
     assert "may not be read (403" in str(caught.value)
     for secret in ("se%2F", "se/cret", "TOPSECRET", "value"):
         assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://bob:ge[heim@h.invalid/a.pt", "https://bob:geheim@ho\u2100st/a.pt"])
+def test_an_address_that_cannot_be_read_is_one_error_without_its_password(url: str, project: Path) -> None:
+    with pytest.raises(RemoteError, match="no valid web address") as caught:
+        find(url)
+    assert "heim" not in str(caught.value)
+    manifest = yaml.safe_load(project.read_text())
+    manifest["models"][0]["checkpoints"] = [url]
+    project.write_text(yaml.safe_dump(manifest))
+    with pytest.raises(ManifestError, match=r"checkpoints\[0\].*no valid web address") as refused:
+        pipeline.make_plan(project)
+    assert "heim" not in str(refused.value)
 
 
 def test_an_error_that_names_addresses_is_told_without_their_secrets() -> None:

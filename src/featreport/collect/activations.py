@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from featreport.collect.layout import TOKENS, Layout, Layouts, as_rows
-from featreport.collect.maps import Channelwise, Room, Shown, ShownMaps
+from featreport.collect.maps import Channelwise, Room, Shown, ShownMaps, may_show
 from featreport.collect.passed import Key
 from featreport.collect.taps import Tap
+from featreport.plan.types import Which
 from featreport.results.grams import Grams
 from featreport.results.schema import Activation, Histogram
 from featreport.statistics import Account, Ledger, Settings, Statistic, all_statistics, to_host
@@ -82,6 +83,7 @@ class ActivationCollector:
     settings: Settings
     shown_images: int
     shown_channels: int
+    maps: Which = "auto"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -207,7 +209,9 @@ class ActivationCollector:
             full=tuple(output.shape),
             channels=channels,
             account=self._ledger.open(channels, self.settings.limits(bound_in(tap.upper, output.dtype))),
-            maps=ShownMaps(self.shown_images, self.shown_channels, self._room),
+            maps=ShownMaps(
+                self.shown_images if may_show(tap, self.maps) else 0, self.shown_channels, self._room
+            ),
         )
 
     def _going_on(self, streams: list[_Stream], layouts: list[Layout], output: Tensor) -> list[_Stream]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from featreport.collect.forward import PINNED, batches_of, one_forward, with_inputs
 from featreport.collect.guard import raised, watched
 from featreport.collect.job import Job
-from featreport.collect.maps import Channelwise, Room, Shown, ShownMaps
+from featreport.collect.maps import Channelwise, Room, Shown, ShownMaps, may_show
 from featreport.collect.passed import Key
 from featreport.collect.taps import Tap, Taps
 from featreport.results.schema import ImageFile
@@ -97,6 +97,8 @@ def _again(
     picked: dict[Key, Tensor] = {}
     room = Room()
     for one in shown:
+        if not may_show(one.tap, plan.showing.maps):
+            continue
         picks = choose(one.channels, plan.showing.channels, plan.shown_channels)
         found[one.tap.key] = replace(one, maps=ShownMaps(len(refs), len(picks), room, picks))
         picked[one.tap.key] = torch.tensor(picks, device=job.device)
@@ -134,7 +136,10 @@ def _again(
     for one in found.values():
         one.maps.receive([next(host) for _ in one.maps.parts])
     return Again(
-        [found[one.tap.key] if found[one.tap.key].maps.parts else one for one in shown],
+        [
+            found[one.tap.key] if one.tap.key in found and found[one.tap.key].maps.parts else one
+            for one in shown
+        ],
         files,
         pictures,
         notes,

@@ -93,6 +93,7 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
         settings=job.settings,
         shown_images=plan.shown_images,
         shown_channels=plan.shown_channels,
+        maps=plan.showing.maps,
         include=run.include,
         exclude=run.exclude,
         device=job.device,

@@ -13,11 +13,17 @@ from torch import Tensor
 
 from featreport.collect.layout import Layout
 from featreport.collect.taps import Tap
+from featreport.plan.types import Which
 from featreport.statistics import Field, Measured
 
 LARGEST_TILE = 48
 MOST_UNITS = 4096
 CHUNK = 1 << 20  # values
+
+
+def may_show(tap: Tap, which: Which) -> bool:
+    """Whether maps of a tap can be shown: by themselves those of norms, which shift and scale others, never are."""
+    return which == "all" or (which == "auto" and "Norm" not in tap.kind)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Room:
         """Return a float32 copy that stays."""
         size = values.numel()
         if self._free is None or self._free.numel() < size:
-            self._free = torch.empty(max(size, CHUNK), device=values.device)
+            self._free = torch.empty(max(size, CHUNK), dtype=torch.float32, device=values.device)
         own, self._free = self._free[:size].view(values.shape), self._free[size:]
         return own.copy_(values)
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from featreport.collect.maps import Shown
+from featreport.collect.maps import Shown, may_show
 from featreport.images.pictures import encode
 from featreport.images.sprites import kernel_sprite, matrix_picture, sprite_of_maps, strip_of_units
-from featreport.plan.types import Choice, Showing
+from featreport.plan.types import Choice, Showing, Which
 from featreport.results.schema import FeatureMaps, KernelNorms, Kernels
 
 BYTES_PER_PIXEL = 0.5  # of lossless sprites in base64, measured on MobileNetV2 and ResNet-50 over photos
@@ -85,21 +85,20 @@ def make_gallery(model: nn.Module, shown: Sequence[Shown], asked: int, budget: i
     return gallery
 
 
-def _wanted(shown: Sequence[Shown], asked: int, which: str) -> list[_Wanted]:
-    kept = [one for one in shown if one.maps.kind is not None and which != "none"]
+def _wanted(shown: Sequence[Shown], asked: int, which: Which) -> list[_Wanted]:
     if which == "all":
-        return [_Wanted(one, asked, first=True) for one in kept]
+        return [_Wanted(one, asked, first=True) for one in shown if one.maps.kind is not None]
     seen: set[int] = set()
     own = []
-    for one in kept:
-        if id(one.channels) not in seen:
+    for one in shown:  # of taps of one tensor the first stands for all, also where it is not shown
+        if id(one.channels) not in seen and one.maps.kind is not None and may_show(one.tap, which):
             own.append(one)
         seen.add(id(one.channels))
     rectified = any(one.tap.rectifier for one in own)
     firsts = [
         (one, one.tap.rectifier or not rectified)
         for one in own
-        if "Norm" not in one.tap.kind and not (rectified and one.tap.kind == "F.add")
+        if not (rectified and one.tap.kind == "F.add")
     ]
     return [_Wanted(one, asked if first else 1, first) for one, first in firsts]
 

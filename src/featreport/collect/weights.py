@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 
 import torch
 from torch import Tensor, nn
@@ -94,8 +95,8 @@ def _measured(
         ) as pool,
     ):
         largest = sorted(range(len(subjects)), key=lambda place: -subjects[place].tensor.numel())
-        found = {place: pool.submit(_weight, subjects[place], statistics) for place in largest}
-        return [found[place].result() for place in range(len(subjects))]
+        found = pool.map(lambda place: _weight(subjects[place], statistics), largest)
+        return [weight for _, weight in sorted(zip(largest, found, strict=True), key=itemgetter(0))]
 
 
 def measure_buffers(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) -> list[Buffer]:

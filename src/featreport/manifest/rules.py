@@ -166,15 +166,18 @@ def _check(check: dict[str, Any], loc: Loc, *, compared: bool) -> Iterator[Breac
             )
         elif key != "equals" and "equals" in limits:
             yield Breach((*loc, key), f"equals leaves nothing to {key}: remove one of them", at_key=True)
-    yield from _of_comparison(check, loc)
+    yield from _of_comparison(check, loc, compared=compared)
     yield from _reach(check, loc)
 
 
-def _of_comparison(check: dict[str, Any], loc: Loc) -> Iterator[Breach]:
-    """Yield limits that say nothing of a number which is itself a difference from the baseline."""
+def _of_comparison(check: dict[str, Any], loc: Loc, *, compared: bool) -> Iterator[Breach]:
+    """Yield what is wrong with a check of a number that is itself a difference from the baseline."""
     metric = check.get("metric")
     if not isinstance(metric, str) or metric not in OF_COMPARISON:
         return
+    if not compared:
+        hint = "needs a baseline: add 'compare: {baseline: RUN_ID}'"
+        yield Breach((*loc, "metric"), f"{quote(metric)} {hint}")
     for key in INCREASES:
         if check.get(key) is not None:
             yield Breach(

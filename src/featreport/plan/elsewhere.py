@@ -37,7 +37,8 @@ def _addresses(manifest: Manifest) -> Iterator[str]:
     paths: list[str] = [*_images(manifest.images)]
     for model in manifest.models:
         paths += _images(model.images) if model.source != "none" else ()
-        paths += [entry if isinstance(entry, str) else entry.path for entry in model.checkpoints]
+        checkpoints = (entry if isinstance(entry, str) else entry.path for entry in model.checkpoints)
+        paths += (path for path in checkpoints if not path.endswith("/"))  # a folder is refused unasked
     if manifest.compare is not None and manifest.compare.baseline is not None:
         paths.append(manifest.compare.baseline)
     yield from (path for path in paths if is_remote(path))

@@ -17,7 +17,7 @@ from typing import Any
 
 from featreport.plan.types import CheckpointRef, Plan, RunPlan
 
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "numba", "safetensors")
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "numba", "triton", "safetensors")
 OWN = Path(__file__).resolve().parent.parent  # featreport's own code: an edit of it may change a number
 MOST_FILES = 2000  # of the code that a manifest names
 
@@ -57,7 +57,7 @@ def key_of(plan: Plan, run: RunPlan, budget: int, hasher: Hasher) -> str:
 
     Bytes of the checkpoint (every shard), of the images in their order and of the code the manifest names; the
     manifest's words for this run; statistics, precision, batch and what is shown; versions, featreport's own code, and
-    which kind of accelerator is here, or how many threads compute where there is none. No absolute path, time or name
+    which kind of accelerator is here, and how many threads compute where the CPU may. No absolute path, time or name
     of a machine.
     """
     told = {
@@ -71,7 +71,7 @@ def key_of(plan: Plan, run: RunPlan, budget: int, hasher: Hasher) -> str:
         "grams": plan.cka,
         "made by": made_by(timm=run.source.kind == "timm"),
         "device": [plan.device, accelerator()],
-        "threads": threads() if plan.device in {"auto", "cpu"} and not _nvidia() else "",
+        "threads": threads() if plan.device in {"auto", "cpu"} else "",
     }
     return hashlib.sha256(canonical(told).encode()).hexdigest()
 

@@ -94,13 +94,14 @@ class RunPlan:
 
 
 Choice = Literal["first", "strongest", "rarest", "dead"]
+Which = Literal["auto", "all", "none"]  # layers whose maps are shown
 
 
 @dataclass(frozen=True)
 class Showing:
     """Whose feature maps are shown, and which channels of each."""
 
-    maps: Literal["auto", "all", "none"] = "auto"
+    maps: Which = "auto"
     channels: Choice = "first"
     kernels: tuple[str, ...] = ()  # globs of weights
     overlay: bool = False  # whether maps are also laid over the network's input

@@ -105,6 +105,14 @@ def shown(url: str) -> str:
     return f"{plain}?…{sha256(_identity(url).encode()).hexdigest()[:6]}" if _telling(url) else plain
 
 
+def _readable(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:  # its message repeats user and password
+        return False
+    return True
+
+
 def _scheme(url: str) -> str:
     return url.partition("://")[0].lower()
 
@@ -132,8 +140,13 @@ def find(text: str) -> tuple[list[Address], bool]:
     Raises:
         RemoteError: there are none, or the other side cannot be asked.
     """
-    system, path = open_system(text)
     web = _scheme(text) in _WEB
+    if web and not _readable(text):
+        raise RemoteError(
+            "one of the addresses is no valid web address: is a sign in its user, password or host not %-encoded? "
+            "(It is not repeated here because it may hold a password)"
+        )
+    system, path = open_system(text)
     magic = any(sign in (urlsplit(text).path if web else _rest(text)) for sign in ("*[" if web else "*?["))
     if magic and web and urlsplit(text).query:
         raise RemoteError(f"{shown(text)}: a glob over HTTP takes no query; name the files")

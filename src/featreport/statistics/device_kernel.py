@@ -76,9 +76,8 @@ def tried(device: torch.device, dtype: torch.dtype) -> str:
                 if not _agrees(there, values):
                     return f"Triton's numbers of a {list(values.shape)} tensor differ from theirs"
     except Exception as error:  # noqa: BLE001 - of a compiler, a driver or a device: each raises its own
-        return (
-            f"Triton does not work here ({type(error).__name__}: {next(iter(str(error).splitlines()), '')})"
-        )
+        print(f"Triton: {next(iter(str(error).splitlines()), '')}", file=sys.stderr)  # which may hold paths
+        return f"Triton does not work here ({type(error).__name__})"
     _trusted.add((there.device, dtype))
     return ""
 
