@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 import featreport
 from featreport.collect.again import choose
@@ -21,7 +23,7 @@ from featreport.collect.maps import Channelwise
 from featreport.images.region import region_of
 from featreport.images.transform import make_transform
 from featreport.plan.types import TransformSpec
-from featreport.results.schema import FeatureMaps, Results, Run
+from featreport.results.schema import FeatureMaps, ImageFile, Results, Run
 
 NET = """
 import torch
@@ -269,7 +271,7 @@ def test_beside_the_maps_stands_the_part_of_a_photo_that_the_network_saw(tmp_pat
     manifest = tmp_path / "config.yaml"
     manifest.write_text(manifest.read_text().replace("transform: none", "transform: {crop: 8}"))
     results = featreport.build(manifest)
-    assert results.runs[0].images.files[0].seen == [0.1667, 0.1667, 0.6667, 0.6667]
+    assert results.runs[0].images.files[0].seen == pytest.approx([1 / 6, 1 / 6, 2 / 3, 2 / 3])
     page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
     views = dict(re.findall(r'<symbol id="([^"]+-seen)" viewBox="([^"]+)"', page))
     assert set(views.values()) == {"2 2 8 8"}
@@ -277,6 +279,26 @@ def test_beside_the_maps_stands_the_part_of_a_photo_that_the_network_saw(tmp_pat
     assert used
     assert set(used) <= set(views)
     assert "Of a photo beside the maps stands the part that the network was given." in page
+
+
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1)])
+def test_a_crop_of_the_longest_strip_is_more_than_nothing(tmp_path: Path, size: tuple[int, int]) -> None:
+    build(tmp_path, "{images: 2, channels: 5}")
+    manifest = tmp_path / "config.yaml"
+    manifest.write_text(manifest.read_text().replace("transform: none", "transform: {resize: 8, crop: 8}"))
+    Image.new("RGB", size, "red").save(tmp_path / "photo0.png")
+    seen = featreport.build(manifest).runs[0].images.files[0].seen
+    assert seen is not None
+    assert min(seen[2:]) == pytest.approx(1 / 30_000, abs=1e-9)
+    assert 'class="absent"' not in (tmp_path / "out/page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "part", [[], [0, 0, 1], [0, 0, 0, 1], [0, 0, 1, 1.5], [-0.1, 0, 1, 1], [0, math.nan, 1, 1]]
+)
+def test_results_with_a_damaged_part_of_a_photo_are_refused(part: list[float]) -> None:
+    with pytest.raises(ValidationError, match="seen"):
+        ImageFile(name="a.png", sha256="", width=8, height=8, seen=part)
 
 
 def test_of_many_images_the_ones_that_fire_most_have_a_thumbnail_or_a_number(tmp_path: Path) -> None:

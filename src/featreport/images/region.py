@@ -7,6 +7,7 @@ from collections.abc import Callable
 from featreport.plan.types import TransformSpec
 
 WHOLE = [0.0, 0.0, 1.0, 1.0]
+PLACES = 9  # of a share: the shortest side of the longest strip is still more than nothing
 Region = Callable[[int, int], list[float] | None]  # of a photo's width and height
 
 
@@ -31,7 +32,7 @@ def cut(width: int, height: int, crop: int) -> list[float]:
     """Return the share that a crop of the centre leaves of a picture, as torchvision places it; none where it pads."""
     across, down = min(width, crop), min(height, crop)
     left, top = (round((side - kept) / 2.0) for side, kept in ((width, across), (height, down)))
-    return [round(share, 4) for share in (left / width, top / height, across / width, down / height)]
+    return [round(share, PLACES) for share in (left / width, top / height, across / width, down / height)]
 
 
 def _resized(width: int, height: int, shorter: int | None) -> tuple[int, int]:

@@ -17,7 +17,7 @@ TILE = 56.0  # height of a map on the page, in CSS pixels
 BROADEST, NARROWEST = 120.0, 16.0  # of a map
 HEAD = 16.0  # room for the channel indices
 SPACE = 8.0
-WIDEST = 96.0  # of a thumbnail
+WIDEST, THINNEST = 96.0, 1.0  # of a thumbnail
 GRID = 640.0  # the widest grid of units
 LARGEST_CELL = 24.0
 LOUDEST = 36.0  # height of the image that fires a channel most
@@ -142,8 +142,8 @@ def _loudest(
         file = run.images.files[number] if number is not None and number < len(run.images.files) else None
         if file is not None:
             shape = _shape(file)
-            tall = round(min(LOUDEST, width / shape), 1)
-            wide = round(min(width, tall * shape), 1)
+            tall = round(max(THINNEST, min(LOUDEST, width / shape)), 1)
+            wide = round(max(THINNEST, min(width, tall * shape)), 1)
             picture = shelf.part(file.picture, file.seen or WHOLE, wide, tall)
             if picture is not None:
                 placed.append(Placed(round(x + (width - wide) / 2, 1), round(top, 1), wide, tall, picture))
@@ -189,7 +189,7 @@ def _thumbnails(
     placed = []
     for file, top in zip(files, tops, strict=True):
         if file is not None:
-            width = round(min(WIDEST, height * _shape(file)), 1)
+            width = round(max(THINNEST, min(WIDEST, height * _shape(file))), 1)
             picture = shelf.part(file.picture, file.seen or WHOLE, width, height)
             if picture is not None:
                 placed.append(Placed(0, round(top, 1), width, height, picture))
@@ -212,7 +212,7 @@ def photos(run: Run) -> str:
 
 
 def _width(file: ImageFile, height: float) -> float:
-    return round(min(WIDEST, height * file.width / max(1, file.height)), 1)
+    return round(max(THINNEST, min(WIDEST, height * file.width / max(1, file.height))), 1)
 
 
 def thumbnail(file: ImageFile, shelf: Shelf, height: float = TILE) -> Placed | None:

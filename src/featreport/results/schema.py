@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from featreport.results.checks import OF_COMPARISON as OF_COMPARISON
 from featreport.results.checks import CheckItem as CheckItem
@@ -37,7 +37,17 @@ from featreport.results.tensors import Weight as Weight
 FORMAT: Final = "featreport/results"
 VERSION: Final = 1
 Sides = Annotated[list[int], Field(min_length=2, max_length=2)]
+Share = Annotated[Number, Field(ge=0, le=1)]
 Stage = Literal["source", "checkpoint", "images", "forward", "statistics"]
+
+
+def _of_some_size(part: list[float]) -> list[float]:
+    if not min(part[2:]) > 0:
+        raise ValueError("a part of a picture has a width and a height above 0")
+    return part
+
+
+Part = Annotated[list[Share], Field(min_length=4, max_length=4), AfterValidator(_of_some_size)]
 
 
 class Unmeasured(Frozen):
@@ -103,9 +113,7 @@ class ImageFile(Frozen):
     width: int  # after EXIF orientation
     height: int
     picture: str | None = None  # key of its thumbnail in `Results.pictures`
-    seen: list[float] | None = (
-        None  # what the network was given of it: left, top, width, height as shares of it
-    )
+    seen: Part | None = None  # what the network was given of it: left, top, width, height as shares of it
     input: str | None = None  # key of a picture of what the network was given for it, in its own contrast
     note: str | None = None  # e.g. "animated: first frame of 24"
 
