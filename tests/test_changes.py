@@ -13,6 +13,9 @@ from featreport import gate
 from featreport.plan.types import BaselineRef
 from featreport.report import render
 from featreport.report.assemble import assemble
+from featreport.report.cells import Cell
+from featreport.report.changes import _as_its_column
+from featreport.report.formats import MINUS, NBSP
 from featreport.results import codec
 from featreport.results.schema import Images, Results, Run, Summary
 
@@ -112,6 +115,13 @@ def test_a_change_has_the_decimals_of_its_column() -> None:
         "&lt;",
         "0.1",
     ]
+
+
+def test_a_change_of_half_the_last_decimal_is_less_than_one() -> None:
+    for places, half, text in ((0, 0.5, "1"), (1, 0.05, "0.1"), (2, -0.005, "0.01")):
+        cell = Cell("mean", repr(60 + half), "60", places=places)
+        change = _as_its_column(cell, half).replace(NBSP, " ")
+        assert change == f"{'+' if half > 0 else MINUS} < {text}"
 
 
 def test_other_images_leave_the_weights_comparable_and_the_reason_is_said() -> None:

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from featreport.figures import canvas
-from featreport.figures.depth import Chart, Point, depth
+from featreport.figures.depth import Chart, Point, depth, legend
 
 SIZES = (1, 2, 13, 49, 60, 61, 300, 0, 7)  # layers; beyond 60 the bars touch
 
@@ -40,3 +40,9 @@ def test_a_chart_is_the_same_whatever_was_drawn_before_it(order: list[int]) -> N
     assert len({one.source for one in expected.values()}) == len(SIZES)
     for number in order:
         assert chart(number) == expected[number], f"{SIZES[number]} layers"
+
+
+def test_only_lines_that_must_be_told_apart_have_a_legend() -> None:
+    one = [("net/a", canvas.HUES[0])]
+    assert legend(one, 0) == legend([], 1) == ()
+    assert legend(one, 1) == (("net/a", "hue0"), ("1 other run", ""))

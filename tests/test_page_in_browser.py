@@ -100,6 +100,21 @@ def test_the_first_screen_answers_the_question(visit):
     assert page.evaluate(top, ".overview tbody tr") < 410
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+def test_beside_a_logo_the_first_screen_keeps_its_width(browser, opens, saved, width):
+    source = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'/>"
+    logo = f'<img class="logo" width="320" height="48" alt="" src="{source}">'
+    page = opens(
+        browser,
+        saved(render(samples.sample()).replace('<header id="verdict">', f'{logo}<header id="verdict">')),
+        viewport={"width": width, "height": 900},
+    )
+    wide = "(selector) => document.querySelector(selector).getBoundingClientRect().width"
+    assert page.evaluate(wide, "#verdict") == page.evaluate(wide, "main")
+    assert page.evaluate(wide, ".findings") == page.evaluate(wide, "main")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_on_a_phone_what_the_lines_of_a_chart_are_called_is_in_view(visit):
     page = visit(viewport={"width": 390, "height": 900})
     assert page.locator("main > section > .chart").count() == 2

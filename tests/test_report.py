@@ -408,6 +408,11 @@ def test_names_break_without_losing_a_letter(text):
     assert formats.clean(text).encode("utf-8").decode("utf-8") == formats.clean(text)
 
 
+def test_a_name_with_spaces_breaks_between_its_words():
+    pieces = formats.breaks("the network with the larger batches, trained for longer than any")
+    assert all(piece.endswith(" ") for piece in pieces[:-1])
+
+
 @given(st.lists(st.text(max_size=8), max_size=20))
 def test_anchors_are_never_given_out_twice(words):
     anchors = Anchors()

@@ -111,7 +111,12 @@ def compare(lines: Sequence[Line], salt: str, colours: Mapping[str, str], layer:
 
 
 def legend(named: Sequence[tuple[str, str]], others: int) -> tuple[tuple[str, str], ...]:
-    """Return what lines are called, each with the name of its colour: those with a colour, then how many have none."""
+    """Return what lines are called, each with the name of its colour: those with a colour, then how many have none.
+
+    A line alone needs no telling apart.
+    """
+    if len(named) + others <= 1:
+        return ()
     known = tuple((name, f"hue{canvas.HUES.index(colour)}") for name, colour in named)
     return (*known, (formats.plural(others, "other run"), "")) if others else known
 

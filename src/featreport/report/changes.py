@@ -186,7 +186,7 @@ def _as_its_column(cell: Cell, change: float) -> str:
     if places is None:
         return _signed(change, formats.number)
     least = 10.0**-places
-    if abs(change) < least / 2:
+    if abs(change) <= least / 2:
         sign = "+" if change > 0 else formats.MINUS
         return f"{sign}{formats.NBSP}<{formats.NBSP}{least:.{places}f}"
     return _signed(change, lambda number: formats.fixed(number, places))

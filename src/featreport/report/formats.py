@@ -23,7 +23,7 @@ _LONGEST_PIECE = 24
 _SHORT = 18  # characters that fit any column
 _NARROWEST = 12  # characters that fit the narrowest column of a phone
 _LONG_WORD = 36  # characters that fit the widest first column
-_JOINTS = re.compile(r"[^._/:\-]*[._/:\-]+|[^._/:\-]+")
+_JOINTS = re.compile(r"[^._/:\-\s]*[._/:\-\s]+|[^._/:\-\s]+")
 
 
 def clean(text: str) -> str:
@@ -162,7 +162,7 @@ def pieces(name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def breaks(name: str) -> tuple[str, ...]:
-    """Return `name` in as few pieces as a line on a phone needs, cut after dots, underscores, slashes, hyphens, colons.
+    """Return `name` in as few pieces as a line on a phone needs, cut after spaces, dots, slashes and the like.
 
     Only a word that is wider than the widest column is cut itself.
     """
