@@ -16,7 +16,7 @@ import sample_results as samples
 from featreport.errors import OutputError
 from featreport.figures import cells
 from featreport.judge import judge
-from featreport.report import formats, render
+from featreport.report import audits, formats, render
 from featreport.report.anchors import Anchors
 from featreport.report.audit import audit
 from featreport.report.where import templates_folder
@@ -549,6 +549,8 @@ def test_the_method_defines_each_comparison_that_the_report_holds_and_no_other()
         "over earlier builds": {"history": History(count=1, builds=[past])},
         "over checkpoints": {"runs": [run.model_copy(update={"model": "a"}) for run in runs]},
     }
+    unread = Compared(run="b/two", baseline="a/one", reason="it failed", weights_reason="it failed")
+    assert not names & terms(alone.model_copy(update={"compared": [unread]}))[0]
     for name, what in held.items():
         found, method = terms(alone.model_copy(update=what))
         assert found & names == {name}
@@ -575,3 +577,18 @@ def test_layers_without_numbers_for_one_reason_are_one_row_that_names_them_all()
     assert "<summary>9 more, 12 in all</summary>" in rows[0]
     assert "a part of block.7<" in rows[2]
     assert all(entry.layer in section for entry in unread)
+
+
+def test_a_reason_names_only_layers_that_exist_and_a_star_stands_for_what_differs():
+    def reasons(*layers):
+        unread = [
+            samples.Unmeasured(layer=one, reason=f"10 heads: see output 0 of {one.rpartition('.')[0]}")
+            for one in layers
+        ]
+        run = samples.run("net/one", {}, {}, layers=1, maps=[], kernels=None, unmeasured=unread)
+        return [row.reason for row in audits.unmeasured(run, "a", Anchors())[1]]
+
+    assert reasons("0.x", "1.x", "10.x") == ["10 heads: see output 0 of *"]
+    assert reasons("block.7.a", "block.7.b") == ["10 heads: see output 0 of block.7"]
+    assert reasons("net2.layer.3.a", "net2.layer.4.a") == ["10 heads: see output 0 of net2.layer.*"]
+    assert reasons("0.x", "a.0.x") == ["10 heads: see output 0 of 0", "10 heads: see output 0 of a.0"]

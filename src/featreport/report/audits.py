@@ -17,7 +17,7 @@ from featreport.report.shelf import Shelf
 from featreport.results.schema import Faithfulness, Images, Load, Results, Run, Unmeasured, weights_alone
 
 FEW = 3  # layers without numbers whose names stand in the open, of each reason
-_NUMBER = re.compile(r"\d+")
+_NUMBER, _NUMBERS = re.compile(r"\d+"), re.compile(r"(\d+)")  # the latter keeps what it splits at
 
 
 def load(shown: Load | None, anchor: str, *, measured: bool = True) -> LoadAudit | None:
@@ -237,20 +237,27 @@ def _paragraph(results: Results) -> str:
 
 def unmeasured(run: Run, anchor: str, anchors: Anchors) -> tuple[str, tuple[UnmeasuredRow, ...]]:
     """Return the place and the rows of what has no numbers: one for all layers of one reason."""
-    groups: dict[str, list[Unmeasured]] = {}
+    groups: dict[tuple[str, ...], list[Unmeasured]] = {}
     for entry in run.unmeasured:
-        groups.setdefault(_reason(entry), []).append(entry)
+        groups.setdefault(_kind(entry), []).append(entry)
     return anchors.take(anchor, "unmeasured"), tuple(
         UnmeasuredRow(
             first=tuple(name(entry.layer) for entry in entries[:FEW]),
             rest=tuple(name(entry.layer) for entry in entries[FEW:]),
-            reason=entries[0].reason if len(entries) == 1 else reason,
+            reason=_reason(entries),
         )
-        for reason, entries in groups.items()
+        for entries in groups.values()
     )
 
 
-def _reason(entry: Unmeasured) -> str:
-    """Return why a layer has no numbers, the numbers in the name of what is around it as stars: alike in each block."""
+def _kind(entry: Unmeasured) -> tuple[str, ...]:
+    """Return what is alike, in each block, of why a layer has no numbers: all but the numbers in the block's name."""
     around = entry.layer.rpartition(".")[0]
-    return entry.reason.replace(around, _NUMBER.sub("*", around)) if around else entry.reason
+    named = re.search(rf"(?<![\w.]){re.escape(around)}$", entry.reason) if around else None
+    return (entry.reason[: named.start()], *_NUMBER.split(around)) if named else (entry.reason,)
+
+
+def _reason(entries: Sequence[Unmeasured]) -> str:
+    """Return the reason of layers of one kind, with a star for each number that is not the same for all."""
+    parts = zip(*(_NUMBERS.split(entry.reason) for entry in entries), strict=True)
+    return "".join(part[0] if len({*part}) == 1 else "*" for part in parts)

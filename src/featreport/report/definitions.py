@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featreport.report.page import Fact
-from featreport.results.schema import Results
+from featreport.results.schema import Compared, Results
 
 _CKA = (
     "How alike two layers see the same images, debiased linear CKA: Σ HSIC(K, L) / √(Σ HSIC(K, K) · Σ HSIC(L, L))"
@@ -14,7 +14,8 @@ _CKA = (
 _BASELINE = (
     "A number of this run minus that of the same layer (name, call and output) or tensor in the baseline; of "
     "shares, in percentage points (pp). Newly dead and revived channels are told by index. No number stands where"
-    " nothing changed, or where images, precision or kind of device differ and the two are not comparable."
+    " nothing changed, or where images, transform, precision, kind of device or thresholds differ; weights need only "
+    "the same near-zero threshold."
 )
 _BUILDS = (
     "The headline of each run in the builds before: silent of all channels at rectifiers, near-zero of all values"
@@ -37,8 +38,13 @@ def comparisons(results: Results, *, builds: bool, checkpoints: bool) -> tuple[F
     """
     held = (
         (any(one.values for one in results.similarities), "similarity of layers (CKA)", _CKA),
-        (any(not one.itself for one in results.compared), "change against the baseline", _BASELINE),
+        (any(map(_told, results.compared)), "change against the baseline", _BASELINE),
         (builds, "over earlier builds", _BUILDS),
         (checkpoints, "over checkpoints", _CHECKPOINTS),
     )
     return tuple(Fact(label, sentence) for shown, label, sentence in held if shown)
+
+
+def _told(one: Compared) -> bool:
+    """Say whether numbers of the run stand against those of another."""
+    return bool(one.before or one.within) and not one.itself and not (one.reason and one.weights_reason)
