@@ -22,7 +22,9 @@ from featreport.collect.again import choose
 from featreport.collect.maps import Channelwise
 from featreport.images.region import region_of
 from featreport.images.transform import make_transform
+from featreport.paper import exhibit, sprites
 from featreport.plan.types import TransformSpec
+from featreport.results import codec
 from featreport.results.schema import FeatureMaps, ImageFile, Results, Run
 
 NET = """
@@ -278,7 +280,54 @@ def test_beside_the_maps_stands_the_part_of_a_photo_that_the_network_saw(tmp_pat
     used = re.findall(r'<svg role="img" aria-label="Channels.*?<use href="#([^"]+)"', page, re.DOTALL)
     assert used
     assert set(used) <= set(views)
-    assert "Of a photo beside the maps stands the part that the network was given." in page
+    assert "Photos beside the maps are cut to the part that the network was given." in page
+
+
+def test_a_photo_that_was_stretched_stands_in_the_proportions_of_the_input(tmp_path: Path) -> None:
+    build(tmp_path, "{images: 2, channels: 5}")
+    manifest = tmp_path / "config.yaml"
+    for transform, shape in (("{size: [8, 16], crop: 8}", 1.0), ("{size: [8, 16]}", 2.0)):
+        text = re.sub("transform: .*", f"transform: {transform}", manifest.read_text())
+        manifest.write_text(text)
+        results = featreport.build(manifest)
+        page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+        anchors = {f"p-{file.picture[:8]}" for file in results.runs[0].images.files if file.picture}
+        sizes = [
+            (float(width), float(height))
+            for anchor, width, height in re.findall(
+                r'<use href="#([^"]+)" x="0" y="[^"]+\.\d" width="([^"]+)" height="([^"]+)"/>', page
+            )
+            if anchor.removesuffix("-seen") in anchors
+        ]
+        assert sizes
+        assert [width / height for width, height in sizes] == pytest.approx([shape] * len(sizes), abs=0.1)
+        picture = exhibit.thumbnail(results.runs[0], 0, results.pictures)
+        assert picture is not None
+        assert picture.shape[1] / picture.shape[0] == shape
+
+
+def test_exported_figures_show_the_part_of_a_photo_that_the_network_saw() -> None:
+    photo = np.zeros((10, 20, 3), np.uint8)
+    photo[2:8, 5:15] = 255
+    assert sprites.part(photo, [0.25, 0.2, 0.5, 0.6], None).shape == (6, 10, 3)
+    assert sprites.part(photo, [0.25, 0.2, 0.5, 0.6], None).min() == 255
+    assert sprites.part(photo, [1 - 1e-9, 0, 1e-9, 1], None).shape == (10, 1, 3)
+    assert sprites.part(photo, None, None) is photo
+
+
+def test_of_photos_that_nobody_is_shown_the_results_keep_no_part(tmp_path: Path) -> None:
+    results = build(tmp_path, "{images: 1, channels: 1}")
+    file = results.runs[0].images.files[0]
+    seen = file.model_copy(update={"picture": "k", "seen": [0.0, 0.0, 1.0, 1.0]})
+    hidden = seen.model_copy(update={"picture": None})
+    images = results.runs[0].images.model_copy(update={"files": [seen, hidden]})
+    kept = codec.decode(
+        codec.encode(
+            results.model_copy(update={"runs": [results.runs[0].model_copy(update={"images": images})]})
+        ),
+        "r.json",
+    )
+    assert [file.seen for file in kept.runs[0].images.files] == [seen.seen, None]
 
 
 @pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1)])

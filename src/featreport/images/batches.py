@@ -23,7 +23,7 @@ import torch
 from featreport.errors import ImagesError
 from featreport.images.decode import ImageUnusable, decode
 from featreport.images.pictures import encode_photo
-from featreport.images.region import region_of
+from featreport.images.region import region_of, stretched
 from featreport.images.transform import make_transform
 from featreport.plan.types import ImageRef, TransformSpec
 from featreport.results.schema import FailedImage, ImageFile
@@ -114,6 +114,7 @@ class ImageBatches:
                 height=decoded.height,
                 picture=key,
                 seen=region(decoded.width, decoded.height),
+                stretched=stretched(self.spec),
                 note=decoded.note,
             )
             return _Ready(tensor, file, uri)

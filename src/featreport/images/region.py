@@ -28,6 +28,14 @@ def region_of(spec: TransformSpec, model_name: str | None = None) -> Region:
     return lambda width, height: cut(*_resized(width, height, spec.resize), spec.crop or 0)
 
 
+def stretched(spec: TransformSpec) -> float | None:
+    """Return width by height that every photo's part is brought to; None: the photo keeps its proportions."""
+    if spec.kind != "spec" or spec.size is None:
+        return None
+    height, width = (min(side, spec.crop or side) for side in spec.size)
+    return width / height
+
+
 def cut(width: int, height: int, crop: int) -> list[float]:
     """Return the share that a crop of the centre leaves of a picture, as torchvision places it; none where it pads."""
     across, down = min(width, crop), min(height, crop)

@@ -88,7 +88,8 @@ def of_images(shown: FeatureMaps, tap: Activation | None) -> str:
 
 
 def thumbnail(run: Run, place: int | None, pictures: Mapping[str, str]) -> Pixels | None:
-    """Return the picture `[h, w, 3]` of an image of the run; None where there is none of it."""
+    """Return the picture `[h, w, 3]` of what the network saw of an image of the run; None where there is none of it."""
     files = run.images.files
-    key = files[place].picture if place is not None and 0 <= place < len(files) else None
-    return sprites.pixels(pictures.get(key), "RGB") if key else None
+    file = files[place] if place is not None and 0 <= place < len(files) else None
+    whole = sprites.pixels(pictures.get(file.picture), "RGB") if file and file.picture else None
+    return whole if file is None or whole is None else sprites.part(whole, file.seen, file.stretched)

@@ -192,7 +192,7 @@ def _run(
         measures=rows.measures(taps),
         maps=tuple(figure for figure in maps if figure.rectifier == split),
         other_maps=tuple(figure for figure in maps if figure.rectifier != split),
-        photos=drawings.photos(run),
+        photos=drawings.photos(run, shelf),
         kernels=filters.kernels(run.kernels, shelf, pixels.planes_of(run)),
         matrices=filters.matrices(run, shelf),
         groups=groups,

@@ -141,9 +141,7 @@ def _loudest(
     for number, (_, x) in zip(shown.loudest, columns_at, strict=True):
         file = run.images.files[number] if number is not None and number < len(run.images.files) else None
         if file is not None:
-            shape = _shape(file)
-            tall = round(max(THINNEST, min(LOUDEST, width / shape)), 1)
-            wide = round(max(THINNEST, min(width, tall * shape)), 1)
+            wide, tall = _fitting(file, width, LOUDEST)
             picture = shelf.part(file.picture, file.seen or WHOLE, wide, tall)
             if picture is not None:
                 placed.append(Placed(round(x + (width - wide) / 2, 1), round(top, 1), wide, tall, picture))
@@ -189,26 +187,35 @@ def _thumbnails(
     placed = []
     for file, top in zip(files, tops, strict=True):
         if file is not None:
-            width = round(max(THINNEST, min(WIDEST, height * _shape(file))), 1)
-            picture = shelf.part(file.picture, file.seen or WHOLE, width, height)
+            wide, tall = _fitting(file, WIDEST, height)
+            picture = shelf.part(file.picture, file.seen or WHOLE, wide, tall)
             if picture is not None:
-                placed.append(Placed(0, round(top, 1), width, height, picture))
+                placed.append(Placed(0, round(top, 1), wide, tall, picture))
     return tuple(placed)
+
+
+def _fitting(file: ImageFile, width: float, height: float) -> tuple[float, float]:
+    """Return width and height of what the network saw of an image, as large as there is room."""
+    shape = _shape(file)
+    wide, tall = min(width, height * shape), min(height, width / shape)
+    return round(max(THINNEST, wide), 1), round(max(THINNEST, tall), 1)
 
 
 def _shape(file: ImageFile) -> float:
     """Return the width of what the network saw of an image by its height."""
+    if file.stretched is not None:
+        return file.stretched
     _, _, across, down = file.seen or WHOLE
     return max(1, file.width) * across / (max(1, file.height) * down)
 
 
-def photos(run: Run) -> str:
+def photos(run: Run, shelf: Shelf) -> str:
     """Return a sentence of what the photos beside the maps show; empty: all of them, as the network saw them."""
-    shown = [file for file in run.images.files if file.picture is not None]
+    shown = [file for file in run.images.files if file.picture is not None and shelf.holds(file.picture)]
     if any(file.seen is None for file in shown):
-        return "Photos beside the maps are shown whole; the transform may have cut them."
+        return "Photos beside the maps are shown whole; the transform may have cut or stretched them."
     cut = any(tuple(file.seen or WHOLE) != WHOLE for file in shown)
-    return "Of a photo beside the maps stands the part that the network was given." if cut else ""
+    return "Photos beside the maps are cut to the part that the network was given." if cut else ""
 
 
 def _width(file: ImageFile, height: float) -> float:

@@ -26,7 +26,7 @@ FEW = 4  # edges that are not worth packing
 
 def encode(results: Results) -> str:
     """Return the results file's text: ASCII JSON, full precision, a line for each run."""
-    fields = results.model_dump(mode="python")
+    fields = _fields(results)
     runs = fields.pop("runs")
     head = [f"{json.dumps(key)}:{_compact(value)}" for key, value in fields.items()]
     body = ",\n".join(_compact(run) for run in runs)
@@ -39,7 +39,7 @@ def embedded(results: Results) -> str:
     `{"format", "version", "xz"}`, the last the results' JSON, compressed and in base64; an array of equal bins' edges
     stands there as `{"linspace": [first, last, bins]}` where NumPy's `linspace` gives these very numbers again.
     """
-    fields = results.model_dump(mode="python", exclude={"pictures"})  # a lone surrogate is kept, as \udc80
+    fields = _fields(results, exclude={"pictures"})  # a lone surrogate is kept, as \udc80
     for histogram in _histograms(fields):
         edges = histogram["edges"]
         if len(edges) > FEW and linspace(edges[0], edges[-1], len(edges) - 1) == edges:
@@ -47,6 +47,15 @@ def embedded(results: Results) -> str:
     packed = lzma.compress(_compact(fields).encode("ascii"))
     head = {"format": FORMAT, "version": VERSION, "xz": base64.b64encode(packed).decode("ascii")}
     return _compact(head)
+
+
+def _fields(results: Results, exclude: set[str] | None = None) -> dict[str, Any]:
+    """Return the results as plain data, without the part that a network saw of photos that nobody is shown."""
+    fields = results.model_dump(mode="python", exclude=exclude)
+    for file in (file for run in fields["runs"] for file in run["images"]["files"]):
+        if file["picture"] is None:
+            del file["seen"], file["stretched"]
+    return fields
 
 
 def linspace(first: float, last: float, bins: int) -> list[float]:

@@ -114,6 +114,8 @@ class ImageFile(Frozen):
     height: int
     picture: str | None = None  # key of its thumbnail in `Results.pictures`
     seen: Part | None = None  # what the network was given of it: left, top, width, height as shares of it
+    # width by height that the transform brought that part to; None: those of the photo
+    stretched: Annotated[Number, Field(gt=0)] | None = None
     input: str | None = None  # key of a picture of what the network was given for it, in its own contrast
     note: str | None = None  # e.g. "animated: first frame of 24"
 
