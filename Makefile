@@ -30,11 +30,10 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "featreport needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.ready-report: $(BIN)/python pyproject.toml Makefile
+$(VENV)/.ready-report: $(BIN)/python pyproject.toml Makefile $(wildcard src/featreport/statistics/native/*.[ch]) src/featreport/statistics/native/build.py
 	$(BIN)/python -m pip install --quiet --editable .
 	$(BIN)/python -m pip install --quiet --no-deps $(DEMO) scikit-learn
 	$(BIN)/python -m compileall -q src
-	$(BIN)/python -c 'from featreport.statistics.reduction import warm; warm()'
 	touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready-report

@@ -5,7 +5,7 @@
 Each is a process of its own; printed is the largest resident set the system saw of it, the median of a few processes
 and their range. The build with few images and its first pictures is set against two bare processes that decode and run
 the same batches: one that imports torch and torchvision, and one that has in memory what a build has while it measures
-(the compiled loops, the schemas).
+(the schemas, most of all).
 """
 
 from __future__ import annotations

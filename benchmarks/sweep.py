@@ -523,7 +523,7 @@ def load() -> None:
     for module in (
         "collect.run",
         "collect.session",
-        "statistics.loops",
+        "statistics.kernel",
         "report.rendering",
         "judge.checks.judging",
     ):

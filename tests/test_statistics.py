@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,8 @@ from featreport.statistics import (
 )
 from featreport.statistics.cells import CELLS, cells_of, median_magnitude
 from featreport.statistics.histogram import binned
+from featreport.statistics.native import build
+from featreport.statistics.native.library import Library, library
 from featreport.statistics.places import PER_IMAGE, positions
 from featreport.statistics.table import merge as merge_tables
 from featreport.statistics.transfer import pack, unpack
@@ -39,11 +40,11 @@ SETTINGS = Settings(dead=0.0, near_zero=1e-3)
 
 @pytest.fixture(params=["compiled", "eager"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a test on Numba's loops and on the definition in torch."""
+    """Run a test on the compiled loops and on the definition in torch."""
     if request.param == "eager":
         monkeypatch.setattr(kernel, "_loops", lambda: None)
     else:
-        assert kernel._loops() is not None, "Numba is a dependency here"
+        assert kernel._loops() is not None, "make compiles them"
     return str(request.param)
 
 
@@ -668,76 +669,6 @@ def test_more_taps_than_a_chunk_holds_keep_their_histograms_and_move_none() -> N
         assert one.cells.tolist() == counts.tolist()
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    """A copy of what is compiled."""
-    from featreport.statistics import cached
-
-    for name in cached.SOURCES:
-        shutil.copy(cached.PACKAGE / name, tmp_path)
-    return tmp_path
-
-
-def test_a_changed_byte_of_any_source_leaves_old_machine_code_behind(sources: Path) -> None:
-    from featreport.statistics import cached
-
-    seen = {cached.digest(cached.PACKAGE)}
-    assert cached.digest(sources) in seen
-    for name in cached.SOURCES:
-        with (sources / name).open("a") as file:
-            file.write("#")
-        seen.add(cached.digest(sources))
-    assert len(seen) == 1 + len(cached.SOURCES)
-
-
-def test_every_file_that_is_compiled_into_the_loops_names_their_cache() -> None:
-    from featreport.statistics import cached
-
-    pending, known = ["loops.py"], set()
-    while pending:
-        name = pending.pop()
-        known.add(name)
-        lines = (cached.PACKAGE / name).read_text().splitlines()
-        ours = [line.split()[1] for line in lines if line.startswith("from featreport.statistics.")]
-        pending += [f"{module.rpartition('.')[2]}.py" for module in ours]
-    assert known - {"cached.py"} == set(cached.SOURCES)
-
-
-def test_what_is_not_brought_in_of_numba_is_there_for_others() -> None:
-    pytest.importorskip("scipy", reason="Numba multiplies matrices through SciPy")
-    program = """
-import sys, torch
-from featreport.statistics import engine
-assert engine(torch.device("cpu")).startswith("numba")
-assert "scipy.linalg" not in sys.modules and "scipy.linalg.cython_blas" not in sys.modules
-import numba, numpy
-print(numba.njit(lambda a, b: numpy.dot(a, b))(numpy.eye(2), numpy.full((2, 2), 3.0)).tolist())
-"""
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[[3.0, 3.0], [3.0, 3.0]]"
-
-
-def test_the_cache_lies_where_it_can_be_written(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from featreport.statistics import cached
-
-    choose = cached.directory.__wrapped__
-    user = sources / "user"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(user))
-    name = f"loops-{cached.digest(sources)}"
-    assert choose(sources, str(sources / "chosen")) == sources / "chosen" / name
-    assert choose(sources) == choose(sources, "/dev/null/x") == sources / "__pycache__" / name
-    shutil.rmtree(sources / "__pycache__")
-    (sources / "__pycache__").touch()  # a regular file: nobody can write below it
-    assert choose(sources) == user / "featreport" / name
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", str(sources / "home"))
-    assert choose(sources) == sources / "home" / ".cache" / "featreport" / name
-    monkeypatch.setenv("HOME", "/dev/null/x")
-    assert choose(sources) is None
-    (sources / "lines.py").unlink()
-    assert choose(sources, str(sources / "chosen")) is None
-
-
 MEASURES = """
 import torch
 from featreport.statistics import Limits, engine, reduce
@@ -747,74 +678,116 @@ print(engine(values.device))
 """
 
 
-def output(code: str, **environment: str) -> str:
+def output(code: str) -> str:
     """What a process of its own prints."""
-    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    ran = subprocess.run(
-        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.strip()
 
 
-def test_a_run_measures_where_nothing_can_be_written() -> None:
-    code = (
-        "import featreport.statistics.cached as cached\n"
-        "real = cached._writable\n"
-        "cached._writable = lambda place: cached.PACKAGE not in place.parents and real(place)\n" + MEASURES
-    )
-    nowhere = {"HOME": "/dev/null/x", "XDG_CACHE_HOME": "/dev/null/x"}
-    code += "from featreport.statistics import is_compiled_first\nprint(is_compiled_first(values.device))\n"
-    engine, compiled_first = output(code, **nowhere).splitlines()
-    assert engine.startswith("numba")
-    assert compiled_first == "True"
+def test_the_loops_are_those_of_the_sources_beside_them() -> None:
+    loops = library()
+    assert loops is not None, "not compiled: make installs featreport, and compiles it"
+    assert loops.made_of == build.digest(), "edited since: python src/featreport/statistics/native/build.py"
+    assert output(MEASURES) == loops.name
+    assert loops.name.startswith("C, ")
 
 
-@pytest.mark.parametrize("broken", ["sys.modules['numba'] = None", "sys.meta_path.insert(0, Broken())"])
-def test_a_run_measures_by_the_definition_where_numba_is_missing_or_broken(broken: str) -> None:
-    code = f"""
-import sys
-class Broken:
-    def find_spec(self, name, path=None, target=None):
-        if name == "numba":
-            raise RuntimeError("its shared library cannot be loaded")
-{broken}
-{MEASURES}"""
-    assert output(code) == "torch"
+@pytest.mark.parametrize("kind", sorted(build.KINDS))
+def test_the_loops_for_every_kind_of_cpu_agree_with_the_definition(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (library() or pytest.fail("not compiled")).kind < kind:  # any < avx2 < avx512
+        pytest.skip(f"this CPU has no {kind}")
+    (path,) = Path(build.HERE).glob(f"reading-{kind}.*")
+    loops = Library(path)
+    monkeypatch.setattr(kernel, "_loops", lambda: loops)
+    limits = Limits(0.0, 1e-3, 6.0)
+    for shape in ((5, 7, 300), (4, 300, 7), (3, 130, 1), (2, 1, 1000)):
+        for data in (tensor(1, shape, 2.0).clamp(-3, 6), tensor(2, shape[::-1], 2.0).transpose(0, 2)):
+            for values in (data, data.double(), data.transpose(1, 2)):
+                got, want = reduction.reduce(values, limits, 3), reduction.definition(values, limits, 3)
+                exact = [field for field in Field if field not in {Field.MEAN, Field.SPREAD, Field.MAGNITUDE}]
+                assert torch.equal(got.table[exact], want.table[exact])
+                torch.testing.assert_close(got.table, want.table, rtol=1e-12, atol=1e-12)
+                torch.testing.assert_close(got.sums, want.sums, rtol=1e-11, atol=1e-11)
 
 
-def test_whether_the_first_tensor_waits_for_the_compiler_is_known_beforehand(
+def test_a_compiler_that_fails_is_passed_over_and_without_one_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import numba
+    old = tmp_path / f"reading-any{build.SUFFIX}"
+    old.write_bytes(b"of the last installation")
+    monkeypatch.setattr(build, "compilers", lambda: iter([["false"], [sys.executable, "-c", "sys.exit(1)"]]))
+    said = build.compile_into(tmp_path)
+    assert len(said) == 2
+    assert said[0] == "false: exit status 1"
+    assert "NameError" in said[1]
+    assert [path.name for path in tmp_path.iterdir()] == [old.name], "nothing is left behind, nothing is lost"
+    monkeypatch.setattr(build, "compilers", lambda: iter(()))
+    assert build.compile_into(tmp_path) == ["there is no C compiler"]
+    monkeypatch.undo()
+    monkeypatch.setenv("CC", "false")
+    assert next(build.compilers()) == ["false"]
+    assert build.compile_into(tmp_path) == []
+    assert sorted(path.stem for path in tmp_path.iterdir()) == [
+        f"reading-{kind}" for kind in sorted(build.KINDS)
+    ]
 
-    from featreport.statistics import cached, is_compiled_first, reduce
 
-    cpu = torch.device("cpu")
-    reduce(torch.randn(2, 3, 4), Limits())
-    assert not is_compiled_first(cpu)
-    assert not is_compiled_first(torch.device("meta"))
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    assert is_compiled_first(cpu)
-    place = cached.directory(cached.PACKAGE, str(tmp_path))
-    assert place is not None
-    (place / "below").mkdir()
-    (place / "below" / "loops.rows-1.py311.nbi").touch()
-    assert not is_compiled_first(cpu)
+@pytest.mark.parametrize("broken", ["", "not a library"])
+def test_a_run_measures_by_the_definition_where_nothing_was_compiled_or_cannot_be_loaded(
+    broken: str, tmp_path: Path
+) -> None:
+    if broken:
+        (tmp_path / "reading-any.so").write_text(broken)
+    code = f"""
+import pathlib, warnings
+from featreport.statistics.native import library
+library.HERE = pathlib.Path({str(tmp_path)!r})
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+{"".join(f"    {line}{chr(10)}" for line in MEASURES.strip().splitlines())}
+print(*[str(one.message).split(":")[0] for one in told if "compiled" in str(one.message)])
+"""
+    assert output(code).splitlines() == [
+        "torch",
+        *(["measuring without the compiled loops"] if broken else []),
+    ]
 
 
-def test_other_functions_keep_their_own_place_in_numbas_cache() -> None:
-    import numba
+def test_a_library_of_other_sources_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in build.SOURCES:
+        shutil.copy(build.HERE / name, tmp_path)
+    text = (tmp_path / "reading.c").read_text()
+    (tmp_path / "reading.c").write_text(text.replace("int64_t n, c, p;", "int64_t n, c, p, more;"))
+    made = tmp_path / "made"
+    made.mkdir()
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    assert build.compile_into(made) == []
+    with pytest.raises(RuntimeError, match="compiled of other sources: install featreport again"):
+        Library(next(made.glob("reading-any.*")))
 
-    from featreport.statistics import lines, loops
 
-    assert os.environ.get("NUMBA_CACHE_DIR", "") == numba.config.CACHE_DIR
-    for function in (loops.rows, loops.columns, loops.together, loops.count, lines.row_line, lines.carefully):
-        assert "/loops-" in str(function.stats.cache_path)
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_no_number_of_a_tensor_depends_on_how_many_threads_read_it(threads: int) -> None:
+    limits = Limits(0.0, 1e-3, 2.0)
+    data = tensor(7, (6, 70, 900), 1.5)
+    before = torch.get_num_threads()
+    for values in (data, data.transpose(1, 2), data.double()):
+        try:
+            torch.set_num_threads(1)
+            one = reduction.reduce(values, limits)
+            torch.set_num_threads(threads)
+            more = reduction.reduce(values, limits)
+        finally:
+            torch.set_num_threads(before)
+        assert torch.equal(one.table, more.table)
+        assert torch.equal(one.sums, more.sums)
 
 
 def test_measuring_leaves_the_number_of_threads_as_the_user_set_it() -> None:
-    """Numba's own start sets it to one a core, for torch too: on a shared machine that takes other people's cores."""
+    """On a shared machine one a core would take other people's cores."""
     script = (
         "import torch; torch.set_num_threads(3); torch.get_num_threads()  # so that it is in force\n"
         "from featreport.statistics import Limits, reduction\n"

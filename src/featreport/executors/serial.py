@@ -16,7 +16,10 @@ from featreport.results.schema import Run
 PICTURES = (600_000, 1_500_000)  # bytes of a run at least and at most: the page shows of them what fits
 
 
-COMPILING = "What reads the tensors is compiled first, once on this machine: about a quarter of a minute."
+SLOW = (
+    "The loops that read tensors were not compiled when featreport was installed: measuring takes several times as"
+    " long. With a C compiler on this machine, install featreport again."
+)
 
 
 class Progress(Protocol):
@@ -91,8 +94,8 @@ def execute(
     kept = [store.read(key) if store is not None and key else None for key in known or [""] * len(plan.runs)]
     wanted = tuple(run for run, entry in zip(plan.runs, kept, strict=True) if entry is None)
     bench = _Bench(plan, wanted) if wanted else None
-    if bench is not None and bench.compiles:
-        progress.mention(COMPILING)
+    if bench is not None and bench.is_slow:
+        progress.mention(SLOW)
     with passed_over():  # torch's modules, mostly
         for number, (run, entry) in enumerate(zip(plan.runs, kept, strict=True), start=1):
             if entry is not None:
@@ -115,12 +118,12 @@ class _Bench:
             from featreport.collect.run import execute_run
             from featreport.collect.session import Session
             from featreport.collect.summary import definitions
-            from featreport.statistics import Settings, engine, is_compiled_first
+            from featreport.statistics import Settings, engine
 
             self._device = choose_device(plan.device)
             device = describe(self._device)
             reduced_by = engine(self._device, DTYPES[plan.precision])
-            self.compiles = is_compiled_first(self._device)
+            self.is_slow = self._device.type == "cpu" and reduced_by == "torch"
         self._plan = plan
         self._execute = execute_run
         self._session = Session(runs)

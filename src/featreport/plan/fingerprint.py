@@ -17,7 +17,7 @@ from typing import Any
 
 from featreport.plan.types import CheckpointRef, Plan, RunPlan
 
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "numba", "triton", "safetensors")
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "triton", "safetensors")
 OWN = Path(__file__).resolve().parent.parent  # featreport's own code: an edit of it may change a number
 MOST_FILES = 2000  # of the code that a manifest names
 
@@ -93,7 +93,7 @@ def made_by(*, timm: bool = False) -> dict[str, str]:
     """Return the versions that shape numbers, and a digest of featreport's own code; nothing of them is imported."""
     found = {name: _version(name) for name in (*PACKAGES, *(("timm",) if timm else ()))}
     own = hashlib.sha256()
-    for path in sorted(OWN.rglob("*.py")):
+    for path in sorted([*OWN.rglob("*.py"), *OWN.rglob("reading-*")]):  # these were compiled
         own.update(path.relative_to(OWN).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return found | {"python": platform.python_version(), "featreport": own.hexdigest()}
 

@@ -8,14 +8,12 @@ import pkgutil
 from featreport.statistics.base import REGISTRY, Measured, Settings, State, Statistic
 from featreport.statistics.definition import Reduced
 from featreport.statistics.device_kernel import fault
-from featreport.statistics.kernel import is_compiled_first
 from featreport.statistics.ledger import Account, Ledger
 from featreport.statistics.reduction import engine, reduce
 from featreport.statistics.table import Field, Limits
 from featreport.statistics.transfer import to_host
 
-# Imported where they are used: they bring Numba or Triton.
-COMPILED = {"cached", "device_loops", "lines", "loops", "machine"}
+COMPILED = {"device_loops"}  # imported where it is used: it brings Triton
 for _module in pkgutil.iter_modules(__path__):
     if _module.name not in COMPILED:
         importlib.import_module(f"{__name__}.{_module.name}")
@@ -33,7 +31,6 @@ __all__ = [
     "all_statistics",
     "engine",
     "fault",
-    "is_compiled_first",
     "reduce",
     "to_host",
 ]

@@ -1,8 +1,9 @@
-"""The compiled form of the reduction: one reading of a tensor in memory, by Numba, on torch's own threads.
+"""The compiled form of the reduction: one reading of a tensor in memory, in C, on torch's own threads.
 
-Chosen by measurement on two cores (float32, GB/s read; time of the first compilation): torch's reductions one after
-the other 0.2 to 1.0; torch.compile's C++ 4 to 9 after 20 s, or 3 s in every process that finds it cached, and only
-where a C++ compiler is installed; this 15 to 33 (short rows 5 to 12), compiled once per machine.
+Chosen by measurement on two cores (float32, GB/s read): torch's reductions one after the other 0.2 to 1.0;
+torch.compile's C++ 4 to 9 after 20 s, or 3 s in every process that finds it cached, and only where a C++ compiler is
+installed; Numba the same as this, but for its compiler of 100 MiB in memory, half a second in every process, and 13 s
+in the first; this 15 to 30 (short rows 7 to 14), compiled when featreport is installed.
 
 Values are read as their bits: ordered as integers, they give extrema, zeros, near-zeros and the presence of NaN or
 infinity in arithmetic that vectorises and is exact. Moments are float64 sums of deviations from a value of the
@@ -13,7 +14,6 @@ their order, and their number follows from the shape: no number depends on how m
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from featreport.statistics.native.library import BLOCK, ROOM, Library, Reading, Readings, library
 from featreport.statistics.places import sample_of
 from featreport.statistics.table import Limits, at_most, blank, merge
 
@@ -40,19 +41,13 @@ COPIED = 1 << 18  # elements of a half-precision or scattered tensor that are co
 
 
 @cache
-def _loops() -> Any | None:
-    """Numba's functions, or None where Numba cannot be had, or cannot work: then the definition runs."""
+def _loops() -> Library | None:
+    """Return what was compiled, or None where nothing was or it cannot be used: then the definition runs."""
     try:
-        from featreport.statistics import cached, loops
-
-        with contextlib.suppress(Exception):  # only sooner than a first call would
-            cached.bring_in()
-    except ImportError:
+        return library()
+    except (OSError, RuntimeError) as error:
+        warnings.warn(f"measuring without the compiled loops: {error}", stacklevel=2)
         return None
-    except Exception as error:  # noqa: BLE001 - of another's library while it starts: what it needs may be broken
-        warnings.warn(f"measuring without Numba, which fails to start: {error}", stacklevel=2)
-        return None
-    return loops
 
 
 def runs(values: Tensor) -> bool:
@@ -67,16 +62,7 @@ def runs(values: Tensor) -> bool:
 def engine(device: torch.device) -> str:
     """Name what reduces tensors on a device that is no accelerator of CUDA's."""
     loops = _loops() if device.type == "cpu" else None
-    return "torch" if loops is None else f"numba {loops.VERSION}"
-
-
-def is_compiled_first(device: torch.device) -> bool:
-    """Whether the first tensor on this device waits for the compiler, as it does once on a machine."""
-    if device.type != "cpu" or _loops() is None:
-        return False
-    from featreport.statistics import cached
-
-    return cached.is_empty()
+    return "torch" if loops is None else loops.name
 
 
 def reduce_into(
@@ -126,13 +112,21 @@ def together(table: Tensor, blocks: Sequence[Block], limits: Limits) -> None:
     loops: Any = _loops()
     size = sum(block.n * block.c * block.p for block in blocks)
     threads = 1 if size <= ALONE else torch.get_num_threads()
-    loops.share(threads)
-    loops.together(
-        np.array([(block.address, block.n, block.c, block.p, block.at) for block in blocks], np.int64),
-        np.linspace(0, size, threads + 1).astype(np.int64),
-        _as_bits(torch.float32, limits.near_zero),
-        (float(limits.near_zero), float(limits.dead), np.inf),
-        table.numpy(),
+    tensors = np.array([(block.address, block.n, block.c, block.p, block.at) for block in blocks], np.int64)
+    ends = np.linspace(0, size, threads + 1).astype(np.int64)
+    loops.read_many(
+        Readings(
+            tensors=tensors.ctypes.data,
+            count=len(blocks),
+            ends=ends.ctypes.data,
+            threads=threads,
+            near=limits.near_zero,
+            dead=limits.dead,
+            near_bits=_as_bits(torch.float32, limits.near_zero),
+            table=table.data_ptr(),
+            table_field=table.stride(0),
+            table_column=table.stride(1),
+        )
     )
 
 
@@ -156,20 +150,46 @@ def _read(
     *,
     by_rows: bool,
 ) -> None:
-    shape, steps = tuple(values.shape), values.stride()
-    threads = 1 if values.numel() + ROW * shape[0] * shape[1] <= ALONE else torch.get_num_threads()
-    way = _way(values.dtype, shape, steps, limits, threads, cells is not None, by_rows)
-    flat = values.detach().as_strided((way.reach,), (1,)).numpy()
-    found = np.empty((shape[0], way.sample[0].size), np.int16)
+    n, c, p = values.shape
+    threads = 1 if values.numel() + ROW * n * c <= ALONE else torch.get_num_threads()
+    way = _way(values.dtype, (n, c, p), limits, threads, cells is not None)
+    channels, positions, bounds = way.sample
+    found = np.empty((n, channels.size), np.int16)
+    image, channel, position = values.stride()
     loops: Any = _loops()
-    loops.share(threads)
-    rest = (way.bounds, first, table.numpy(), at, sums.numpy(), way.sample, found, way.parts, _room(way.room))
-    if by_rows:
-        loops.rows(flat.view(way.bits), flat, shape, way.steps, way.order, *rest)
-    else:
-        loops.columns(flat.view(way.bits), flat, shape, way.steps, *rest)
-    if cells is not None:
-        loops.count(found, cells.numpy())
+    read = loops.read_float if values.dtype == torch.float32 else loops.read_double
+    read(
+        Reading(
+            values=values.data_ptr(),
+            n=n,
+            c=c,
+            p=p,
+            image=image,
+            channel=channel if by_rows else 1,
+            position=1 if by_rows else position,
+            near=limits.near_zero,
+            dead=limits.dead,
+            upper=np.inf if limits.upper is None else limits.upper,
+            near_bits=way.near_bits,
+            first=first,
+            table=table.data_ptr() + at * table.stride(1) * table.element_size(),
+            table_field=table.stride(0),
+            table_column=table.stride(1),
+            sums=sums.data_ptr(),
+            sums_image=sums.stride(0),
+            sums_channel=sums.stride(1),
+            channels=channels.ctypes.data,
+            positions=positions.ctypes.data,
+            bounds=bounds.ctypes.data,
+            found=found.ctypes.data,
+            samples=channels.size,
+            cells=None if cells is None else cells.data_ptr(),
+            blocks=way.blocks,
+            groups=way.groups,
+            threads=threads,
+            room=_room(way.room).ctypes.data,
+        )
+    )
 
 
 class _Own(threading.local):
@@ -189,54 +209,33 @@ def _room(numbers: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Way:
-    """How a tensor of one shape, in memory and in type, is read."""
+    """How a tensor of one shape is read."""
 
-    bits: Any
-    reach: int  # from its first to its last value in memory
-    steps: tuple[int, int]
-    order: tuple[Any, ...]
-    bounds: tuple[float, float, float]
+    near_bits: int
     sample: tuple[Any, Any, Any]
-    parts: tuple[
-        int, int, int
-    ]  # blocks of images, groups of channels, threads: only the blocks change a last bit
+    blocks: int  # of images: only these change a last bit
+    groups: int  # of channels
     room: int
 
 
 @lru_cache(maxsize=1024)
 def _way(
-    dtype: torch.dtype,
-    shape: tuple[int, int, int],
-    steps: tuple[int, int, int],
-    limits: Limits,
-    threads: int,
-    sampled: bool,
-    by_rows: bool,
+    dtype: torch.dtype, shape: tuple[int, int, int], limits: Limits, threads: int, sampled: bool
 ) -> _Way:
-    loops: Any = _loops()
-    _, c, p = shape
-    blocks = max(1, min(BLOCKS, shape[0], shape[0] * p // WORTH))
+    n, c, p = shape
+    blocks = max(1, min(BLOCKS, n, n * p // WORTH))
     return _Way(
-        bits=DIRECT[dtype],
-        reach=1 + sum((size - 1) * step for size, step in zip(shape, steps, strict=True)),
-        steps=steps[:2] if by_rows else (steps[0], steps[2]),
-        order=_as_bits(dtype, limits.near_zero),
-        bounds=(
-            float(limits.near_zero),
-            float(limits.dead),
-            np.inf if limits.upper is None else float(limits.upper),
-        ),
+        near_bits=_as_bits(dtype, limits.near_zero),
         sample=sample_of(c, p) if sampled else NOTHING,
-        parts=(blocks, -(-threads // blocks), threads),
-        room=blocks * -(-c // loops.BLOCK) * loops.BLOCK * loops.ROOM,
+        blocks=blocks,
+        groups=-(-threads // blocks),
+        room=blocks * -(-c // BLOCK) * BLOCK * ROOM,
     )
 
 
 @cache
-def _as_bits(dtype: torch.dtype, near_zero: float) -> tuple[Any, ...]:
-    """Return near-zero, the greatest integer, and infinity, as bits of `dtype`."""
-    whole = DIRECT[dtype]
-    floating = np.float32 if dtype == torch.float32 else np.float64
-    top = whole(np.iinfo(whole).max)
-    near = floating(at_most(near_zero) if dtype == torch.float32 else near_zero)
-    return near.view(whole), top, floating(np.inf).view(whole)
+def _as_bits(dtype: torch.dtype, near_zero: float) -> int:
+    """Return near-zero as the bits of `dtype`: of float32 the greatest that is not above it."""
+    single = dtype == torch.float32
+    near = np.float32(at_most(near_zero)) if single else np.float64(near_zero)
+    return int(near.view(DIRECT[dtype]))

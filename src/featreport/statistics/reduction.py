@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from featreport.statistics import device_kernel, kernel
-from featreport.statistics.cells import CELLS
 from featreport.statistics.definition import Reduced, definition
 from featreport.statistics.sample import count_into
 from featreport.statistics.table import Limits, blank, merge
@@ -81,14 +80,3 @@ def _slabs(values: Tensor) -> Iterator[tuple[int, Tensor]]:
 def engine(device: torch.device, dtype: torch.dtype = torch.float32) -> str:
     """Name what reduces tensors of a type on a device, for the provenance: two may differ in the last bits of sums."""
     return device_kernel.engine(device, dtype) if device.type == "cuda" else kernel.engine(device)
-
-
-def warm() -> None:
-    """Compile what reads tensors on the CPU, about 15 s once per machine; afterwards it is found in a cache."""
-    rows = torch.zeros(1, 2, 3)
-    for values in (rows, rows.transpose(1, 2), rows.double()):  # float64: counters, and weights of that type
-        table = blank(values.shape[1], values.device)
-        cells = torch.zeros(CELLS + 1, dtype=torch.int32)
-        reduce_into(table, 0, torch.zeros(values.shape[:2], dtype=table.dtype), values, Limits(), 0, cells)
-    if kernel.runs(rows):
-        kernel.together(blank(2, rows.device), [kernel.Block(rows.data_ptr(), 1, 2, 3, 0)], Limits())

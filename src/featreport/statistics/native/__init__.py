@@ -1,0 +1,1 @@
+"""What is written in C: the loops that read a tensor once."""
