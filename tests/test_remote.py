@@ -801,3 +801,26 @@ def test_a_copy_that_was_damaged_after_it_was_used_is_found_by_the_next_build(
     copy.write_bytes(copy.read_bytes()[:-1])
     assert featreport.build(project) == report
     assert site.gets() == ["/photos/one.png"]
+
+
+@pytest.mark.parametrize(("asked", "printed"), [(False, ""), (True, "WARNING:gcsfs.retry:out of retries")])
+def test_a_packages_own_log_is_printed_only_where_somebody_asked_for_it(asked: bool, printed: str) -> None:
+    code = f"""
+import logging
+import fsspec
+if {asked}:
+    logging.basicConfig()
+def url_to_fs(url, **settings):
+    logging.getLogger("gcsfs.retry").warning("out of retries")
+    raise OSError("cannot connect")
+fsspec.url_to_fs = url_to_fs
+from featreport.remote import RemoteError
+from featreport.remote.address import open_system
+try:
+    open_system("gs://nightly/x.pt")
+except RemoteError as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "gs://nightly/x.pt cannot be read (OSError: cannot connect)"
+    assert ran.stderr.strip() == printed

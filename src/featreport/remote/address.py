@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -209,6 +210,7 @@ def open_system(url: str) -> tuple[Any, str]:
         near = difflib.get_close_matches(scheme, SCHEMES, 1)
         hint = f" (did you mean {near[0]}://?)" if near and near[0] != scheme else ""
         raise RemoteError(f"expected {', '.join(f'{name}://' for name in SCHEMES)}, got {shown(url)!r}{hint}")
+    _listen(scheme)
     try:
         system, path = fsspec.url_to_fs(url, **_settings(scheme))
     except ImportError:
@@ -217,6 +219,13 @@ def open_system(url: str) -> tuple[Any, str]:
     except Exception as error:  # noqa: BLE001 - each file system has its own, for keys and regions
         raise RemoteError(reason(url, error)) from None
     return system, str(path)
+
+
+def _listen(scheme: str) -> None:
+    """Keep a package's own log from standard error where nobody asked for it: what went wrong is said in one line."""
+    logger = logging.getLogger(SCHEMES[scheme])
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def _settings(scheme: str) -> dict[str, Any]:

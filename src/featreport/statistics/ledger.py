@@ -58,7 +58,7 @@ class Ledger:
         missing = self._channels - self._total.shape[1]
         if missing > 0:
             more = self._blank.repeat(
-                1, max(missing, self._total.shape[1] // 2)
+                1, max(missing, self._total.shape[1] // 4)
             )  # on the device: nothing waits
             self._total = torch.cat([self._total, more], 1)
             self._batch = torch.cat([self._batch, more], 1)
