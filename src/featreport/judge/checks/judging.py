@@ -149,7 +149,7 @@ class _Judge:
         if self.baseline.run is None:
             return f"not comparable: {self.baseline.reason}"
         if not any(self._has(before, reading) for reading in self.found):
-            return f"not comparable: no layer in common with {self.baseline.text}"
+            return f"not comparable: nothing in common with {self.baseline.text}"
         return ""
 
     def _judged(self, before: Mapping[Key, Reading]) -> list[Reading]:
