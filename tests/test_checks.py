@@ -309,6 +309,16 @@ def test_newly_dead_filters_are_compared_whatever_the_images():
     assert against(check("newly_dead_channels", max=0), now, before).verdict == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("metric", "limit"), [("newly_dead_filters", {"max": 0}), ("weights.dead", {"max_increase": 0})]
+)
+def test_of_weights_it_is_tensors_that_have_nothing_in_common(metric, limit):
+    now = run("net/now", weights=[samples.weight("conv.weight", [4, 3, 3, 3], 1, dead=[1])])
+    before = run("net/before", weights=[samples.weight("other.weight", [4, 3, 3, 3], 1, dead=[0])])
+    reason = against(check(metric, **limit), now, before).reason
+    assert reason == "not comparable: no tensor in common with net/before"
+
+
 def test_a_layer_with_more_or_fewer_channels_is_not_compared_and_never_silent():
     now = run("net/now", tap("a", [9], 16), tap("b"), tap("new", [0]))
     before = run("net/before", tap("a", [], 8), tap("b"), tap("gone", [0]))

@@ -149,7 +149,9 @@ class _Judge:
         if self.baseline.run is None:
             return f"not comparable: {self.baseline.reason}"
         if not any(self._has(before, reading) for reading in self.found):
-            return f"not comparable: nothing in common with {self.baseline.text}"
+            metric = self.check.metric
+            part = "tensor" if OF_COMPARISON.get(metric, metric).startswith("weights") else "layer"
+            return f"not comparable: no {part} in common with {self.baseline.text}"
         return ""
 
     def _judged(self, before: Mapping[Key, Reading]) -> list[Reading]:
