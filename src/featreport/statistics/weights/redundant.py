@@ -89,12 +89,16 @@ def _alike(angles: Tensor, rows: Tensor, norms: NDArray[np.float64]) -> tuple[in
 
 
 def _exact(rows: Tensor, norms: NDArray[np.float64], one: Tensor, other: Tensor) -> NDArray[np.float64]:
-    """Return the cosines of these pairs in float64."""
+    """Return the cosines of these pairs in float64.
+
+    The norms only bring the rows near to 1: they come of moments about a value of the row, and are less exact.
+    """
     step = max(1, BLOCK // max(1, rows.shape[1]))
     lengths = torch.from_numpy(norms)
     parts = []
     for start in range(0, one.numel(), step):
         a, b = one[start : start + step].to(rows.device), other[start : start + step].to(rows.device)
         left, right = (rows[i].double() / lengths[i.cpu()].to(rows.device)[:, None] for i in (a, b))
-        parts.append((left * right).sum(1).cpu().numpy())
+        squares = (left * left).sum(1) * (right * right).sum(1)
+        parts.append(((left * right).sum(1) / squares.sqrt()).cpu().numpy())
     return np.concatenate(parts).clip(-1.0, 1.0) if parts else np.empty(0)
