@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -379,7 +380,6 @@ def test_an_interrupt_leaves_the_old_report_and_exits_with_130_or_143(project: P
     )
     (project / "net.py").write_text(slow)
     write(project, "[random:0]", source="python:net.py:Slow")
-    import signal
 
     for name, code in (("SIGINT", 130), ("SIGTERM", 143)):
         process = subprocess.Popen(
@@ -430,6 +430,37 @@ def test_only_code_of_the_manifest_counts_as_code_that_was_run(project: Path) ->
     assert featreport.build(project / "config.yaml").provenance.code_run == []
     write(project, "[runs/epoch_2.pt]")
     assert featreport.build(project / "config.yaml").provenance.code_run == ["python:net.py:make"]
+
+
+TAKES = """
+import os, signal
+from net import make as real
+def make():
+    try:
+        os.kill(os.getpid(), signal.{sent})
+    except BaseException:
+        pass
+    return {then}
+"""
+
+
+@pytest.mark.parametrize("then", ["real()", "1 / 0"])
+@pytest.mark.parametrize(("sent", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_that_somebodys_code_took_ends_the_build_all_the_same(
+    project: Path, sent: str, code: int, then: str
+) -> None:
+    """torch takes it while it imports NumPy: every run failed then, and the report said so."""
+    (project / "takes.py").write_text(TAKES.format(sent=sent, then=then))
+    write(project, "[random:0, random:1]", source="python:takes.py:make")
+    done = subprocess.run(
+        [sys.executable, "-m", "featreport", "build", "config.yaml"],
+        cwd=project, capture_output=True, text=True, check=False, timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "what was finished is kept" in done.stderr
+    assert "random-1" not in done.stderr
+    assert not (project / "out" / "report.html").exists()
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
-import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -114,7 +112,7 @@ def build(
         overrides=overrides or (),
     )
     gate.check_files(plan, junit=junit, markdown=markdown)
-    with progress_on(sys.stderr) as progress:
+    with progress_on(sys.stderr, process.raise_again) as progress:
         built = pipeline.run_plan(plan, progress, fresh=no_cache)
     level: gate.FailOn = "warn" if fail_on == "warn" else "error"
     typer.echo(built.report)
@@ -297,12 +295,7 @@ def clear(
 def main() -> NoReturn:
     """Run the command line; every expected error is its message and its exit code."""
     process.in_utf8()
-
-    def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
-    process.hear_signals()
+    process.hear_signals(Terminated)
     process.one_heap()
     collector.process.ours = True
     gc.set_threshold(100_000, 20, 100)  # torch makes a million objects that stay: do not walk them again

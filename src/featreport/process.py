@@ -9,6 +9,8 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
+from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -16,12 +18,20 @@ M_ARENA_MAX = -8  # of malloc.h
 PATIENCE = 5.0  # seconds from a signal to the end of what did not end by itself
 
 
-def hear_signals() -> None:
-    """Let no signal go unheard: what is still going some seconds after one is ended, wherever it is.
+_heard: list[type[BaseException]] = []
+
+
+def hear_signals(terminated: type[BaseException]) -> None:
+    """Let no signal go unheard: SIGTERM raises `terminated`, and what goes on for seconds after a signal is ended.
 
     Python raises in the main thread, which may be inside a long computation, or where nobody sees an exception (the end
     of an object, an `except` that takes all). Files are whole at every moment, so every moment is one to end at.
     """
+    signal.signal(signal.SIGTERM, partial(_raise, terminated))
+    if (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):  # a shell's background job is deaf to it
+        signal.signal(signal.SIGINT, partial(_raise, KeyboardInterrupt))
     if os.name != "posix":
         return
     codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
@@ -37,6 +47,17 @@ def hear_signals() -> None:
         os._exit(codes[signal.Signals(number)])
 
     threading.Thread(target=watch, name="featreport-signals", daemon=True).start()
+
+
+def _raise(kind: type[BaseException], _number: int, _frame: FrameType | None) -> NoReturn:
+    _heard.append(kind)
+    raise kind
+
+
+def raise_again() -> None:
+    """Raise for a signal whose exception somebody took: torch does while it imports NumPy, and lacks half of it."""
+    if _heard:
+        raise _heard[-1]
 
 
 def in_utf8() -> None:

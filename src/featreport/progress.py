@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_on(stream: TextIO) -> Iterator[Listener]:
-    """Yield a listener that writes to `stream`, as bars where it is a terminal."""
+def progress_on(stream: TextIO, between: Callable[[], None]) -> Iterator[Listener]:
+    """Yield a listener that writes to `stream`, as bars on a terminal; `between` is called between the runs."""
     if not stream.isatty():
-        yield Lines(stream)
+        yield Lines(stream, between)
         return
     columns = (
         SpinnerColumn(),
@@ -38,7 +38,7 @@ def progress_on(stream: TextIO) -> Iterator[Listener]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(file=stream), transient=True) as bars:
-        yield Bars(bars)
+        yield Bars(bars, between)
 
 
 def outcome_line(run: Run, seconds: float) -> str:
@@ -64,8 +64,8 @@ class Lines:
 
     every = 5.0
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, between: Callable[[], None]) -> None:
+        self._stream, self._between = stream, between
         self._began = self._spoke = time.monotonic()
 
     def _say(self, line: str) -> None:
@@ -73,6 +73,7 @@ class Lines:
 
     def run_started(self, run_id: str, number: int, of: int) -> None:
         """Say which run begins."""
+        self._between()
         self._began = self._spoke = time.monotonic()
         self._say(f"[{number}/{of}] {run_id}")
 
@@ -94,19 +95,21 @@ class Lines:
 
     def run_finished(self, run: Run) -> None:
         """Say what came of it."""
+        self._between()
         self._say(outcome_line(run, time.monotonic() - self._began))
 
 
 class Bars:
     """A bar for the runs and one for the images of the current run; outcomes scroll by above them."""
 
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
+    def __init__(self, bars: Progress, between: Callable[[], None]) -> None:
+        self._bars, self._between = bars, between
         self._task = bars.add_task("starting", total=None)
         self._began = time.monotonic()
 
     def run_started(self, run_id: str, number: int, of: int) -> None:
         """Start the bar anew."""
+        self._between()
         self._began = time.monotonic()
         self._bars.reset(self._task, description=f"[{number}/{of}] {run_id}", total=None)
 
@@ -125,6 +128,7 @@ class Bars:
 
     def run_finished(self, run: Run) -> None:
         """Print the outcome above the bar."""
+        self._between()
         self._bars.console.print(
             outcome_line(run, time.monotonic() - self._began), markup=False, highlight=False, soft_wrap=True
         )
