@@ -464,3 +464,12 @@ def test_a_tied_weight_is_measured_once() -> None:
     model["b"].weight = model["a"].weight
     (one,) = measure_weights(model, Settings())
     assert (one.name, one.tied, one.kind) == ("a.weight", ["b.weight"], "embedding")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_tensor_marked_as_negative_is_read_as_its_values(dtype: torch.dtype) -> None:
+    """The imaginary part of a conjugate is memory of the other sign, and a mark that says so."""
+    marked = torch._neg_view(torch.arange(12, dtype=dtype).reshape(3, 4))
+    for tensor in (marked, marked.t(), torch.ones(3).mul(1j).conj().imag):
+        assert tensor.is_neg()
+        assert measure(tensor, 0.0).mean == tensor.resolve_neg().mean().item() < 0

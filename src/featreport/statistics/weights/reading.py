@@ -235,4 +235,4 @@ def limit(threshold: float, values: Values) -> float:
 
 def _real(tensor: Tensor) -> Tensor:
     tensor = tensor.detach()
-    return tensor.real if tensor.is_complex() else tensor
+    return (tensor.real if tensor.is_complex() else tensor).resolve_neg()
