@@ -769,7 +769,7 @@ def test_a_library_of_other_sources_is_refused(tmp_path: Path, monkeypatch: pyte
         Library(next(made.glob("reading-any.*")))
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize("threads", [2, 3, 5])
 def test_no_number_of_a_tensor_depends_on_how_many_threads_read_it(threads: int) -> None:
     limits = Limits(0.0, 1e-3, 2.0)
     data = tensor(7, (6, 70, 900), 1.5)
@@ -784,6 +784,43 @@ def test_no_number_of_a_tensor_depends_on_how_many_threads_read_it(threads: int)
             torch.set_num_threads(before)
         assert torch.equal(one.table, more.table)
         assert torch.equal(one.sums, more.sums)
+
+
+def test_no_number_of_a_tensor_depends_on_where_in_memory_it_lies() -> None:
+    data = tensor(12, (3, 5, 333), 1.5)
+    for values in (data, data.double()):
+        room = torch.empty(values.numel() + 8, dtype=values.dtype)
+        for order in ((0, 1, 2), (0, 2, 1)):
+            read = []
+            for at in range(8):
+                place = room[at : at + values.numel()].view(values.shape)
+                read.append(reduction.reduce(place.copy_(values).permute(order), Limits(0.0, 1e-3, 2.0)))
+            for one in read:
+                assert torch.equal(one.table, read[0].table)
+                assert torch.equal(one.sums, read[0].sums)
+
+
+THREADS = """
+import os, numpy, torch
+from featreport.statistics import Limits, reduce
+torch.set_num_threads(4)
+values = torch.from_numpy(numpy.ones((8, 256, 200), numpy.float32))  # by torch itself its threads would fill it
+def team():
+    return set(os.listdir("/proc/self/task"))
+before = team()
+reduce(values, Limits())
+print(len(team() - before))
+torch.relu(values)
+before = team()
+reduce(values.transpose(1, 2).contiguous().transpose(1, 2), Limits())  # two blocks of channels for four threads
+torch.relu(values)
+print(len(team() - before))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads of a process in /proc")
+def test_the_loops_run_on_torchs_own_threads_and_none_of_them_is_started_anew() -> None:
+    assert output(THREADS).split() == ["3", "0"]
 
 
 def test_measuring_leaves_the_number_of_threads_as_the_user_set_it() -> None:

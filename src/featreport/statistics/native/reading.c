@@ -96,12 +96,12 @@ static void work_share(void *given)
         shared->work(shared->job, part);
 }
 
-/* Do all parts; each thread takes neighbouring ones, as torch's own loops do. */
+/* Do all parts; each thread takes neighbouring ones, as torch's own loops do. The team is torch's whole one, even where
+ * some of it have nothing to do: OpenMP ends the threads that a smaller one leaves out, and the next has to start them.
+ */
 static void share_out(void (*work)(const void *, int64_t), const void *job, int64_t parts, int64_t threads)
 {
-    if (threads > parts)
-        threads = parts;
-    if (threads > 1 && fork_team) {
+    if (threads > 1 && parts > 1 && fork_team) {
         Shared shared = {work, job, parts};
         fork_team(work_share, &shared, (unsigned)threads, 0);
     } else {
