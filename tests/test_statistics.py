@@ -309,6 +309,19 @@ def test_constant_is_what_varies_by_no_more_than_the_tolerance(
     assert_agree(got, reference(a.numpy(), Settings(constant=tolerance)))
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("scale", [1e150, 1e200, 1e307])
+def test_float64_whose_squares_leave_its_range_has_a_mean_and_no_false_deviation(
+    engine: str, scale: float, last: bool
+) -> None:
+    values = torch.tensor([[[9.0, -9.0, 0.5, 1.0], [1.0, 1.0, 1.0, 1.0]]], dtype=torch.float64) * scale
+    got = reduction.reduce(channels_last(values) if last else values, Limits())
+    assert got[Field.MEAN].tolist() == pytest.approx([0.375 * scale, scale], rel=1e-14)
+    spread = [162.6875 * scale**2 if scale < 1e154 else np.inf, 0.0]
+    assert got[Field.SPREAD].tolist() == pytest.approx(spread, rel=1e-14)
+    assert got.sums.tolist() == [pytest.approx([1.5 * scale, 4 * scale], rel=1e-14)]
+
+
 def test_one_element(engine: str) -> None:
     got = measure(torch.full((1, 1, 1), 2.5))
     assert (got["mean"], got["std"], got["min"], got["max"]) == (2.5, 0.0, 2.5, 2.5)

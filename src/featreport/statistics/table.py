@@ -84,7 +84,7 @@ def merge(into: Tensor, other: Tensor) -> None:
     count, more = into[Field.COUNT], other[Field.COUNT]
     weight = more / (count + more).clamp(min=1.0)
     gap = other[Field.MEAN] - into[Field.MEAN]
-    into[Field.SPREAD] += other[Field.SPREAD] + gap * gap * count * weight
+    into[Field.SPREAD] += other[Field.SPREAD] + gap * (count * weight) * gap  # gap² may leave the range
     into[Field.MEAN] += gap * weight
     into[Field.COUNT] += more
     into[Field.MAGNITUDE] += other[Field.MAGNITUDE]

@@ -169,16 +169,17 @@ typedef struct {
     double low, high, peak, image;
 } Found;
 
-/* Write a channel's fields; returns whether the shift was too poor for its moments. */
+/* Write a channel's fields; returns whether the shift was too poor for its moments, or their squares too large. */
 static int write_column(double *column, int64_t field, const Found *found)
 {
     int poor = 0;
     if (found->count > 0) {
-        double off = found->total / found->count, spread = found->square - found->total * off;
+        double off = found->total / found->count;
+        double spread = found->square < INFINITY ? found->square - found->total * off : INFINITY;
         spread = spread > 0.0 ? spread : 0.0;
         column[MEAN * field] = found->shift + off;
         column[SPREAD * field] = spread;
-        poor = found->total * off > POOR * spread;
+        poor = spread == INFINITY || found->total * off > POOR * spread;
     }
     column[COUNT * field] = found->count;
     column[MAGNITUDE * field] = found->magnitude;

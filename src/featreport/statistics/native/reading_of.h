@@ -73,8 +73,10 @@ static void NAME(carefully)(const Reading *job, int64_t j)
             break;
         }
     }
-    if (NAME(slowly)(job, values, j, shift))
-        NAME(slowly)(job, values, j, job->table[MEAN * job->table_field + j * job->table_column]);
+    if (NAME(slowly)(job, values, j, shift)) {
+        double mean = job->table[MEAN * job->table_field + j * job->table_column];
+        NAME(slowly)(job, values, j, isfinite(mean) ? mean : 0.0); /* none: deviations from the shift overflowed */
+    }
 }
 
 /* All images of some channels, `start` the first of them, were read: write what was found. */
