@@ -737,6 +737,8 @@ def test_a_compiler_that_fails_is_passed_over_and_without_one_that_is_said(
     assert said[0] == "false: exit status 1"
     assert "NameError" in said[1]
     assert [path.name for path in tmp_path.iterdir()] == [old.name], "nothing is left behind, nothing is lost"
+    monkeypatch.setattr(build, "compilers", lambda: iter([[str(tmp_path)]]))
+    assert build.compile_into(tmp_path)[0].startswith(f"{tmp_path}: "), "it is a folder"
     monkeypatch.setattr(build, "compilers", lambda: iter(()))
     assert build.compile_into(tmp_path) == ["there is no C compiler"]
     monkeypatch.undo()
@@ -746,6 +748,32 @@ def test_a_compiler_that_fails_is_passed_over_and_without_one_that_is_said(
     assert sorted(path.stem for path in tmp_path.iterdir()) == [
         f"reading-{kind}" for kind in sorted(build.KINDS)
     ]
+
+
+@pytest.mark.parametrize("found", [[], [["false"]]])
+def test_a_compiler_is_fetched_where_none_works_and_only_there(
+    found: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook: Any = build.ReadingHook("", {}, {}, None, "", "wheel")
+    assert hook.dependencies() == []
+    monkeypatch.setattr(build, "compilers", lambda: iter(found))
+    assert hook.dependencies() == ["ziglang>=0.13"]
+
+
+def test_what_was_compiled_names_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same sources and compiler give the same bytes, which are part of every run's key."""
+    for folder in (tmp_path / "one", tmp_path / "another"):
+        folder.mkdir()
+        for name in build.SOURCES:
+            shutil.copy(build.HERE / name, folder)
+    made = []
+    traced = [*next(build.compilers()), "-g"]  # as zig's does unasked
+    monkeypatch.setattr(build, "compilers", lambda: iter([traced]))
+    for folder in (tmp_path / "one", tmp_path / "another"):
+        monkeypatch.setattr(build, "HERE", folder)
+        assert build.compile_into(folder, ["any"]) == []
+        made.append((folder / f"reading-any{build.SUFFIX}").read_bytes())
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("broken", ["", "not a library"])

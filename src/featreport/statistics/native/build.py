@@ -17,7 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ FLAGS = [
     *("-std=c11", "-O3", "-shared", "-fvisibility=hidden", *(() if sys.platform == "win32" else ("-fPIC",))),
     *("-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros"),
     "-ffp-contract=off",  # the same last bits on CPUs with and without fused multiply-add
+    "-g0",  # zig's would name the folder: the same sources and compiler shall give the same bytes, and keys of runs
 ]
 
 
@@ -57,7 +58,7 @@ def compilers() -> Iterator[list[str]]:
         yield [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]  # else it compiles for this very CPU
 
 
-def compile_into(folder: Path) -> list[str]:
+def compile_into(folder: Path, kinds: Sequence[str] = tuple(KINDS)) -> list[str]:
     """Compile the loops into a folder, in place of those there.
 
     Returns:
@@ -65,22 +66,25 @@ def compile_into(folder: Path) -> list[str]:
     """
     complaints = []
     for command in compilers():
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            complaint = _compile(command, Path(name))
-            if complaint is None:
-                for old in folder.glob(f"reading-*{SUFFIX}"):
-                    old.unlink()
-                for made in Path(name).glob(f"reading-*{SUFFIX}"):
-                    made.replace(folder / made.name)
-                return []
+        try:
+            with tempfile.TemporaryDirectory(dir=folder) as name:
+                complaint = _compile(command, Path(name), kinds)
+                if complaint is None:
+                    for old in folder.glob(f"reading-*{SUFFIX}"):
+                        old.unlink()
+                    for made in Path(name).glob(f"reading-*{SUFFIX}"):
+                        made.replace(folder / made.name)
+                    return []
+        except OSError as error:  # the folder may not be written, the command not be run
+            complaint = str(error)
         complaints.append(f"{' '.join(command)}: {complaint}")
     return complaints or ["there is no C compiler"]
 
 
-def _compile(command: list[str], folder: Path) -> str | None:
-    for kind, flags in KINDS.items():
-        made = str(folder / f"reading-{kind}{SUFFIX}")
-        arguments = [*command, *FLAGS, *flags, f'-DSOURCES="{digest()}"', "-o", made, str(HERE / "reading.c")]
+def _compile(command: list[str], folder: Path, kinds: Sequence[str]) -> str | None:
+    for kind in kinds:
+        told = [f'-DSOURCES="{digest()}"', "-o", str(folder / f"reading-{kind}{SUFFIX}")]
+        arguments = [*command, *FLAGS, *KINDS[kind], *told, str(HERE / "reading.c")]
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)
         if done.returncode:
             return "\n".join((done.stderr or f"exit status {done.returncode}").splitlines()[:5])
@@ -91,8 +95,12 @@ class ReadingHook(BuildHookInterface[Any]):
     """What hatchling calls before it makes a wheel, or an editable installation."""
 
     def dependencies(self) -> list[str]:
-        """Return what must be there to build: a compiler, where the system has none."""
-        return [] if next(compilers(), None) else ["ziglang>=0.13"]
+        """Return what must be there to build: a compiler, where the system has none that works.
+
+        A Mac without Apple's tools has a `cc` that only offers to install them, a Linux maybe one without C's headers.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            return ["ziglang>=0.13"] if compile_into(Path(name), ["any"]) else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's own names
         """Compile, and say for which system the wheel is then."""
