@@ -58,7 +58,7 @@ class Library:
 
     Raises:
         OSError: it cannot be loaded.
-        RuntimeError: it was compiled of other sources than these.
+        RuntimeError: it was compiled of sources that other fields are handed to.
     """
 
     def __init__(self, path: Path) -> None:
