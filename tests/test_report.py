@@ -377,6 +377,18 @@ def test_a_percentage_is_never_an_inexact_0_or_100(share):
     assert not text.startswith(("0.0", "100.0"))
 
 
+def test_half_a_tenth_of_a_percent_goes_up_as_the_counts_say():
+    for whole in (*range(1, 300), 50_176, 1_280_000):
+        for count in range(0, whole, max(1, whole // 300)):
+            tenths = (2000 * count + whole) // (2 * whole)
+            assert formats.tenths(count / whole) == f"{tenths // 10}.{tenths % 10}", (count, whole)
+    assert [formats.percent(share) for share in (51 / 80, 26 / 32, 1 / 16)] == [
+        f"{text}\u00a0%" for text in ("63.8", "81.3", "6.3")
+    ]
+    assert formats.tenths(4 / 80 - 3 / 80) == "1.3"  # 5.0 % less 3.75 %
+    assert formats.tenths(3 / 80 - 4 / 80) == f"{formats.MINUS}1.3"
+
+
 @given(FINITE, st.integers(0, 4))
 def test_a_number_never_reads_as_zero_unless_it_is(value, places):
     for text, unit in ((formats.number(value), 0.0), (formats.fixed(value, places), 10.0**-places)):

@@ -38,7 +38,7 @@ MAY = {
     "report": {"judge", "figures", "tables", "results", "collector"},
     "tables": {"judge"},
     "paper": {"tables", "figures", "judge", "results", "report.formats", "report.pixels"},
-    "progress": {"executors"},
+    "progress": {"executors", "report.formats"},
     "gate": {"judge", "results", "report.formats"},
     "differences": {"judge", "report", "results"},
     "terminal": {"judge", "report.formats"},

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from featreport.executors.serial import Progress as Listener
+from featreport.report import formats
 
 if TYPE_CHECKING:
     from featreport.results.schema import Run
@@ -48,7 +49,7 @@ def outcome_line(run: Run, seconds: float) -> str:
         return f"  × {run.id}: failed ({run.error.stage}) after {seconds:.1f} s: {run.error.message}{hint}"
     if run.source == "none" and run.summary is not None:
         share = run.summary.near_zero_fraction
-        near = "" if share is None else f", {100 * share:.1f} % of the weights near zero"
+        near = "" if share is None else f", {formats.tenths(share)} % of the weights near zero"
         return (
             f"  ✓ {run.id}: {len(run.weights)} tensors, {run.parameters:,} parameters{near}, {seconds:.1f} s"
         )

@@ -11,7 +11,6 @@ from featreport.report.cells import BufferRow, Cell, Channels, NormRow, TapRow, 
 from featreport.report.page import OverviewRow
 from featreport.results.schema import Results, Run
 
-POINT = 0.0005  # of a share: smaller changes are "less than a tenth of a percentage point"
 DEAD, CONSTANT = ("newly dead", "revived"), ("newly constant", "no longer constant")
 NEW = "new"
 NAMED = 12  # layers that a sentence names
@@ -173,9 +172,10 @@ def _changed(cell: Cell, before: Any) -> Cell:
     if not cell.metric.endswith("_fraction"):
         return replace(cell, change=_as_its_column(cell, change))
     sign = "+" if change > 0 else formats.MINUS
-    if abs(change) < POINT:
+    points = formats.tenths(abs(change))
+    if points == "0.0":
         return replace(cell, change=f"{sign}{formats.NBSP}<{formats.NBSP}0.1{formats.NBSP}pp")
-    return replace(cell, change=f"{sign}{abs(100 * change):.1f}{formats.NBSP}pp")
+    return replace(cell, change=f"{sign}{points}{formats.NBSP}pp")
 
 
 def _as_its_column(cell: Cell, change: float) -> str:

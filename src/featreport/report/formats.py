@@ -91,12 +91,22 @@ def percent(fraction: float | None) -> str:
         return NONE
     if fraction in {0, 1}:
         return f"{fraction * 100:.0f}{NBSP}%"
-    text = f"{fraction * 100:.1f}"
+    text = tenths(fraction)
     if text == "0.0":
         return f"<{NBSP}0.1{NBSP}%"
     if text == "100.0":
         return f">{NBSP}99.9{NBSP}%"
     return f"{text}{NBSP}%"
+
+
+def tenths(share: float) -> str:
+    """Return a share, or a change of one, in percent with one decimal; halves go away from zero, so 51 of 80 is 63.8.
+
+    A quotient of two counts (up to 10⁹) is rounded as those counts are, not as the float nearest to it: none but a
+    half lies nearer to a half than the ninth place, and dividing and subtracting err far beyond that.
+    """
+    thousandths = math.floor(round(abs(share) * 1000, 9) + 0.5)
+    return f"{MINUS if share < 0 and thousandths else ''}{thousandths // 10}.{thousandths % 10}"
 
 
 def part(count: int, whole: int) -> str:

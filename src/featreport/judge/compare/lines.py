@@ -77,7 +77,7 @@ def points(change: Change) -> str:
     if not change.change:
         return ""
     found = POINT * change.change
-    text = f"{abs(found):.1f}"
+    text = formats.tenths(abs(change.change))
     text = formats.number(abs(found), 1) if text == "0.0" else text
     return f"{'+' if found > 0 else formats.MINUS}{text}"
 
