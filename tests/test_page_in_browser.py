@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -118,7 +119,7 @@ def test_beside_a_logo_the_first_screen_keeps_its_width(browser, opens, saved, w
 
 def test_on_a_phone_what_the_lines_of_a_chart_are_called_is_in_view(visit):
     page = visit(viewport={"width": 390, "height": 900})
-    assert page.locator("main > section > .chart").count() == 2
+    assert page.locator(".charts:has(.legend) > .chart").count() == 2
     named = page.locator(".legend li")
     assert set(named.all_inner_texts()) == {"net/epoch-10", "net/lr-10", "other/partial"}
     for name in named.all():
@@ -126,6 +127,29 @@ def test_on_a_phone_what_the_lines_of_a_chart_are_called_is_in_view(visit):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
         assert name.locator("xpath=ancestor::*[contains(@class, 'scroll')]").count() == 0
+
+
+@pytest.mark.parametrize(("width", "columns"), [(390, 1), (1440, 2)])
+def test_charts_of_all_runs_are_whole_and_legible_at_every_width(visit, width, columns):
+    page = visit(viewport={"width": width, "height": 900})
+    charts = page.locator("section[aria-labelledby=comparison] .charts > .chart")
+    assert len({round(chart.bounding_box()["x"]) for chart in charts.all()}) == columns
+    for chart in charts.all():
+        box = chart.locator(".scroll")
+        assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth")
+        picture = chart.locator("img").bounding_box()
+        source = chart.locator("img").get_attribute("src").partition(",")[2]
+        drawing = base64.b64decode(source).decode()
+        assert letters(drawing, picture["width"]) >= 9.5
+
+
+def letters(drawing: str, shown: float) -> float:
+    """Return the size of the smallest letters of an SVG shown `shown` CSS pixels wide."""
+    units = float(re.search(r'viewBox="0 0 ([\d.]+)', drawing)[1])
+    sizes = [float(size) for size in re.findall(r'style="font-size: ([\d.]+)px', drawing) or [9]]
+    rules = re.findall(r"@media\(max-width:(\d+)px\){text{font-size:([\d.]+)px!important}}", drawing)
+    narrow = [float(size) for limit, size in rules if shown <= float(limit)]
+    return (narrow[-1] if narrow else min(sizes)) * shown / units
 
 
 def test_every_picture_is_decoded(visit):

@@ -28,6 +28,9 @@ _DARK = (
     f'[style*="stroke: {BLUE}"]{{stroke:{_BRIGHT_BLUE}!important}}'
     "}"
 )
+_PIXELS = 96  # of CSS in an inch
+_NARROW = (538, 420)  # the width of one of two charts side by side, and of one on a phone
+WIDE: Any = {"left": 0.66, "foot": 0.32}  # the margins of a chart that has one line of words below it
 STYLES: dict[str, Any] = {
     "font.size": 9,
     "font.family": "sans-serif",
@@ -80,15 +83,21 @@ def _settings(salt: str) -> dict[str, Any]:
     return {**STYLES, "svg.hashsalt": salt}
 
 
-def blank(salt: str, width: float = 4.8, height: float = 2.1) -> tuple[Figure, Axes, Any]:
-    """Return an empty chart of `width` × `height` inches with its settings; `salt` tells its ids from other charts'."""
+def blank(
+    salt: str, width: float = 4.8, height: float = 2.1, left: float = 0.52, foot: float = 0.42
+) -> tuple[Figure, Axes, Any]:
+    """Return an empty chart of `width` × `height` inches with its settings; `salt` tells its ids from other charts'.
+
+    `left` and `foot` of them are for what is written beside and below it: `WIDE` leaves room for a phone's letters.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     settings: Any = _settings(salt)
     with mpl.rc_context(settings):
         figure = Figure(figsize=(width, height), dpi=72)
-        axes = figure.add_axes((0.52 / width, 0.42 / height, 1 - 0.64 / width, 1 - 0.66 / height))
+        box = (left / width, foot / height, 1 - (left + 0.12) / width, 1 - (foot + 0.24) / height)
+        axes = figure.add_axes(box)
     return figure, axes, settings
 
 
@@ -106,6 +115,15 @@ def percent_axis(axes: Axes, top: float) -> float:
     return limit
 
 
+def _legible(inches: float) -> str:
+    """Return the rules that keep the letters of a wide chart near 9 pt where it is shown narrower than it was drawn."""
+    return "".join(
+        f"@media(max-width:{narrow}px){{text{{font-size:{9 * inches * _PIXELS / narrow:.3g}px!important}}}}"
+        for narrow in _NARROW
+        if inches * _PIXELS > 1.1 * narrow
+    )
+
+
 def data_uri(figure: Figure, settings: Any) -> str:
     """Return the figure as a data: URI of an SVG that follows the reader's colour scheme."""
     import matplotlib as mpl
@@ -117,5 +135,5 @@ def data_uri(figure: Figure, settings: Any) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(stream, metadata={"Date": None, "Creator": None})
-    text = slim(stream.getvalue(), _DARK)
+    text = slim(stream.getvalue(), _legible(figure.get_size_inches()[0]) + _DARK)
     return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()

@@ -94,11 +94,12 @@ def compare(lines: Sequence[Line], salt: str, colours: Mapping[str, str], layer:
 
     What the lines are called stands beside the picture, in text: a phone shows it without scrolling.
     """
-    figure, axes, settings = canvas.blank(salt, width=6.6, height=2.9)
+    figure, axes, settings = canvas.blank(salt, width=6.6, height=2.9, **canvas.WIDE)
     order, _ = coloured(lines)
     hues = {index: colours[line.name] for index, line in enumerate(lines) if line.name in colours}
     canvas.percent_axis(axes, max((p.share for line in lines for p in line.points), default=0))
     curves(axes, lines, order, hues, layer)
+    axes.tick_params(axis="x", pad=8)
     named = [(lines[index].name, hues[index]) for index in order if index in hues]
     table = [("run", "position", "layer", "part", "whole", "share")]
     for line in lines:

@@ -99,8 +99,9 @@ def trend(tracks: Sequence[Track], builds: Sequence[str], salt: str, hues: Mappi
         salt: what tells the chart's ids from other charts'.
         hues: the colours of the runs that have one, by name; the others are grey.
     """
-    figure, axes, settings = canvas.blank(salt, width=5.6, height=2.1)
+    figure, axes, settings = canvas.blank(salt, width=5.6, height=2.1, **canvas.WIDE)
     curves(axes, tracks, builds, hues)
+    axes.tick_params(axis="x", pad=8)
     coloured = sorted((track for track in tracks if track.name in hues), key=lambda track: -track.latest)
     named = [(track.name, hues[track.name]) for track in coloured]
     table = [("build", "run", "share")]
