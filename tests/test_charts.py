@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
+from base64 import b64decode
 from threading import Thread
 
 import pytest
 
 from featreport.figures import canvas
-from featreport.figures.depth import Chart, Point, depth, legend
+from featreport.figures.depth import Chart, Line, Point, compare, depth, legend
+from featreport.figures.trend import Track, trend
 
 SIZES = (1, 2, 13, 49, 60, 61, 300, 0, 7)  # layers; beyond 60 the bars touch
 
@@ -46,3 +49,27 @@ def test_only_lines_that_must_be_told_apart_have_a_legend() -> None:
     one = [("net/a", canvas.HUES[0])]
     assert legend(one, 0) == legend([], 1) == ()
     assert legend(one, 1) == (("net/a", "hue0"), ("1 other run", ""))
+
+
+def test_of_lines_that_coincide_each_is_seen() -> None:
+    hues = {"a": canvas.HUES[0], "b": canvas.HUES[1], "c": canvas.HUES[2], "d": canvas.HUES[3]}
+    shares = {"a": (0.1, 0.5), "b": (0.0, 0.2), "c": (0.0, 0.2), "d": (0.0, 0.2), "e": (0.0, 0.2)}
+    lines = [Line(name, tuple(Point("relu", s, 1, 9) for s in found)) for name, found in shares.items()]
+    tracks = [Track(name, found) for name, found in shares.items()]
+    for made in (
+        compare(lines, "salt", hues, "rectifier"),
+        trend(tracks, ["build 1", "this build"], "salt", hues),
+    ):
+        drawing = b64decode(made.source.partition(",")[2]).decode()
+        dashes = {
+            hue: re.findall(
+                rf"stroke-dasharray: ([\d.,]+); stroke-dashoffset: (-?[\d.]+); stroke: {hue}", drawing
+            )
+            for hue in canvas.HUES
+        }
+        assert dashes.pop(canvas.HUES[0]) == []
+        turns = sorted(abs(float(offset)) for ((_, offset),) in dashes.values())
+        (pattern,) = {pattern for ((pattern, _),) in dashes.values()}
+        on, off = map(float, pattern.split(","))
+        assert off == pytest.approx(2 * on)
+        assert turns == pytest.approx([0, on, 2 * on])

@@ -46,6 +46,7 @@ class Chart:
     legend: tuple[tuple[str, str], ...] = ()  # what its lines are called, and the name of each one's colour
 
 
+_DASH = 6.0  # of lines that coincide, in widths of a line
 _BARS_APART = 60  # beyond this many layers bars touch
 
 
@@ -135,11 +136,15 @@ def curves(
     hues: Mapping[int, str],
     layer: str = "rectifier",
 ) -> None:
-    """Draw the share of every run by relative depth, the worst on top."""
+    """Draw the share of every run by relative depth, the worst on top; of lines that coincide each shows its dashes."""
     axes.set_xlim(-0.01, 1.01)
     axes.set_xticks([0, 0.5, 1], [f"first {layer}", "relative depth", f"last {layer}"])
     for index, tick in enumerate(axes.get_xticklabels()):
         tick.set_horizontalalignment(("left", "center", "right")[index])
+    same: dict[tuple[float, ...], list[int]] = {}
+    for index in order:
+        if index in hues:
+            same.setdefault(tuple(point.share for point in lines[index].points), []).append(index)
     for index in reversed(order):
         points = lines[index].points
         xs = [place / max(1, len(points) - 1) for place in range(len(points))]
@@ -148,11 +153,21 @@ def curves(
             [point.share for point in points],
             color=hues.get(index, canvas.MUTED),
             linewidth=1.8 if index in hues else 0.8,
+            linestyle=dashes(index, same.get(tuple(point.share for point in points), [])),
             marker="o" if len(points) <= _BARS_APART else None,
             markersize=3.5 if index in hues else 2,
             clip_on=False,
             zorder=3 if index in hues else 2,
         )
+
+
+def dashes(index: int, same: Sequence[int]) -> Any:
+    """Return how to draw one of the lines that lie on each other: whole where it is alone, else in turns."""
+    if index not in same or len(same) == 1:
+        return "-"
+    turn = _DASH * same.index(index)
+    gap = _DASH * (len(same) - 1)
+    return (-turn, (_DASH, gap))
 
 
 def _separate_bars(axes: Axes, shares: Sequence[float], hue: str) -> None:

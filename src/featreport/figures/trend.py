@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from featreport.figures import canvas
-from featreport.figures.depth import Chart, chart_of, legend
+from featreport.figures.depth import Chart, chart_of, dashes, legend
 from featreport.results.schema import PastBuild, PastRun, Results
 
 if TYPE_CHECKING:
@@ -76,13 +76,18 @@ def curves(axes: Axes, tracks: Sequence[Track], builds: Sequence[str], hues: Map
     axes.set_xticks([0, len(builds) - 1], [builds[0], builds[-1]])
     axes.get_xticklabels()[0].set_horizontalalignment("left")
     axes.get_xticklabels()[-1].set_horizontalalignment("right")
-    for track in sorted(tracks, key=lambda track: track.name in hues):
+    same: dict[tuple[float | None, ...], list[int]] = {}
+    for place, track in enumerate(tracks):
+        if track.name in hues:
+            same.setdefault(track.shares, []).append(place)
+    for at, track in sorted(enumerate(tracks), key=lambda entry: entry[1].name in hues):
         known = [(place, share) for place, share in enumerate(track.shares) if share is not None]
         axes.plot(
             [place for place, _ in known],
             [share for _, share in known],
             color=hues.get(track.name, canvas.MUTED),
             linewidth=1.8 if track.name in hues else 0.8,
+            linestyle=dashes(at, same.get(track.shares, [])),
             marker="o" if len(builds) <= MARKED else None,
             markersize=3.5 if track.name in hues else 2,
             clip_on=False,
