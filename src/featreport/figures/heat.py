@@ -39,6 +39,7 @@ def heat(
         marks = marks_of(len(labels))
         axis.set_ticks([mark - 1 for mark in marks], [str(mark) for mark in marks])
         axis.set_label_text(f"layers of {formats.shorten(name, 40)}", fontsize=8.5)
+        axis.labelpad = 8
     key(figure, picture, (0.84, 0.14, 0.03, 0.8))
     table = [("", *columns)]
     table += [
