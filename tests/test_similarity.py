@@ -14,7 +14,7 @@ from PIL import Image
 
 import featreport
 import sample_results as samples
-from featreport.figures import heat
+from featreport.figures import canvas
 from featreport.judge.similarity import MOST, similarity
 from featreport.report import render
 from featreport.results.grams import Grams
@@ -293,4 +293,4 @@ def test_the_table_gives_each_layer_the_number_it_has_on_the_map() -> None:
     ("count", "marks"), [(1, [1]), (12, list(range(1, 13))), (40, [1, *range(5, 41, 5)]), (0, [])]
 )
 def test_an_axis_of_the_map_is_numbered_so_that_a_layer_is_found(count: int, marks: list[int]) -> None:
-    assert heat.marks_of(count) == marks
+    assert canvas.marks_of(count) == marks

@@ -115,6 +115,12 @@ def percent_axis(axes: Axes, top: float) -> float:
     return limit
 
 
+def marks_of(count: int) -> list[int]:
+    """Return the numbers of the layers that an axis names: the first, then every so many, at most a dozen."""
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if count <= 12 * step)
+    return sorted({1, *range(step, count + 1, step)}) if count else []
+
+
 def _legible(inches: float) -> str:
     """Return the rules that keep the letters of a wide chart near 9 pt where it is shown narrower than it was drawn."""
     return "".join(

@@ -187,8 +187,7 @@ def _separate_bars(axes: Axes, shares: Sequence[float], hue: str) -> None:
 
 
 def _depth_axis(axes: Axes, count: int, axis: str) -> None:
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if count <= 12 * step)
-    marks = sorted({1, *range(step, count + 1, step)}) if count else []
+    marks = canvas.marks_of(count)
     axes.set_xticks(marks, [str(mark) for mark in marks])
     axes.set_xlabel(f"{axis}, in depth order", fontsize=8.5, loc="right", labelpad=2)
 

@@ -36,7 +36,7 @@ def heat(
     axes.set_position((0.14, 0.14, 0.66, 0.8))
     picture = cells(axes, values)
     for axis, labels, name in ((axes.yaxis, rows, names[0]), (axes.xaxis, columns, names[1])):
-        marks = marks_of(len(labels))
+        marks = canvas.marks_of(len(labels))
         axis.set_ticks([mark - 1 for mark in marks], [str(mark) for mark in marks])
         axis.set_label_text(f"layers of {formats.shorten(name, 40)}", fontsize=8.5)
         axis.labelpad = 8
@@ -47,12 +47,6 @@ def heat(
         for name, row in zip(rows, values, strict=True)
     ]
     return chart_of(figure, settings, table)
-
-
-def marks_of(count: int) -> list[int]:
-    """Return the numbers of the layers that an axis names: the first, then every so many, at most a dozen."""
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 10**9) if count <= 12 * step)
-    return sorted({1, *range(step, count + 1, step)}) if count else []
 
 
 def cells(axes: Axes, values: Sequence[Sequence[float | None]]) -> Any:
