@@ -286,6 +286,23 @@ def test_a_job_holds_each_build_against_the_one_before(project: Path) -> None:
     assert b"2 earlier builds in the history" in page
 
 
+@pytest.mark.parametrize("baseline", ["latest", "best, metric: dead_fraction"])
+def test_a_run_that_stays_as_it_was_while_others_change_passes(project: Path, baseline: str) -> None:
+    build(project, 1)
+    (project / "fixed.pt").write_bytes((project / "new.pt").read_bytes())
+    text = (project / "config.yaml").read_text().replace("baseline: latest", f"baseline: {baseline}")
+    both = text.replace("path: new.pt}]", "path: new.pt}, {name: fixed, path: fixed.pt}]")
+    (project / "config.yaml").write_text(both)
+    build(project, 2)
+    build(project, 0)
+    third, page = build(project, 3)
+    changed, stayed = third.checks
+    assert (changed.verdict, changed.run) == ("failed", "net/new")
+    assert (stayed.verdict, stayed.run) == ("passed", "net/fixed")
+    assert "of the history" in (stayed.baseline or "")
+    assert build(project, 3)[1] == page
+
+
 def test_a_night_in_which_as_many_channels_revive_as_die_is_no_quiet_one(project: Path) -> None:
     text = (project / "config.yaml").read_text()
     more = "[{metric: newly_dead_channels, max: 0}, {metric: revived_channels, max: 0, level: warn}, "

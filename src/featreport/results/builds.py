@@ -95,11 +95,19 @@ def best(builds: Sequence[Past], run: str, digest: str, metric: str, *, higher: 
 
 
 def _accepted(builds: Sequence[Past], run: str, digest: str) -> list[Past]:
-    """Return the builds in which a run succeeded and its checks passed, without the newest that repeat it."""
+    """Return the builds in which a run succeeded and its checks passed, without the newest that repeat it.
+
+    A run that measured the same in all of them, as others changed beside it, is held against these: it stayed.
+    """
     with_run = [build for build in builds if run in build.digests]
+    repeated: list[Past] = []
     while with_run and with_run[-1].digests[run] == digest:
-        with_run.pop()
-    return [build for build in with_run if (told := build.run(run)) is not None and told.passed]
+        repeated.insert(0, with_run.pop())
+    return _passed(with_run, run) or _passed(repeated, run)
+
+
+def _passed(builds: Sequence[Past], run: str) -> list[Past]:
+    return [build for build in builds if (told := build.run(run)) is not None and told.passed]
 
 
 def repeats(build: Past, digests: Mapping[str, str]) -> bool:
