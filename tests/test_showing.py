@@ -306,6 +306,20 @@ def test_a_photo_that_was_stretched_stands_in_the_proportions_of_the_input(tmp_p
         assert picture.shape[1] / picture.shape[0] == shape
 
 
+def test_of_a_transform_that_is_code_the_page_says_what_it_does_not_know(tmp_path: Path) -> None:
+    build(tmp_path, "{images: 2, channels: 5}")
+    (tmp_path / "prep.py").write_text(
+        "import torchvision.transforms.functional as F\n"
+        "def prepare(image):\n    return F.to_tensor(image.convert('RGB').resize((8, 8)))\n"
+    )
+    manifest = tmp_path / "config.yaml"
+    manifest.write_text(re.sub("transform: .*", "transform: python:prep.py:prepare", manifest.read_text()))
+    results = featreport.build(manifest)
+    assert results.runs[0].images.files[0].seen is None
+    page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    assert "which part of them the network was given, and in what proportions, is not known" in page
+
+
 def test_exported_figures_show_the_part_of_a_photo_that_the_network_saw() -> None:
     photo = np.zeros((10, 20, 3), np.uint8)
     photo[2:8, 5:15] = 255

@@ -213,7 +213,10 @@ def photos(run: Run, shelf: Shelf) -> str:
     """Return a sentence of what the photos beside the maps show; empty: all of them, as the network saw them."""
     shown = [file for file in run.images.files if file.picture is not None and shelf.holds(file.picture)]
     if any(file.seen is None for file in shown):
-        return "Photos beside the maps are shown whole; the transform may have cut or stretched them."
+        return (
+            "Photos beside the maps are shown whole: which part of them the network was given, and in what "
+            "proportions, is not known of this transform."
+        )
     cut = any(tuple(file.seen or WHOLE) != WHOLE for file in shown)
     return "Photos beside the maps are cut to the part that the network was given." if cut else ""
 
