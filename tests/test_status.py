@@ -52,8 +52,8 @@ def test_a_run_whose_only_fault_is_a_check_has_a_page() -> None:
 @pytest.mark.parametrize(
     ("runs", "said"),
     [
-        (["net/broken"], "They were because a run failed."),
-        (["net/broken", "net/late"], "1 of them because a run failed."),
+        (["net/broken"], "They were skipped because a run failed."),
+        (["net/broken", "net/late"], "1 of these was skipped because a run failed."),
         (["net/late"], "skipped."),
     ],
 )

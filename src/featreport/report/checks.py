@@ -58,7 +58,9 @@ def _why_skipped(results: Results) -> str:
     skipped = [outcome.run in failed for outcome in results.checks if outcome.verdict == "skipped"]
     if not any(skipped):
         return ""
-    which = "They were" if all(skipped) else f"{formats.integer(sum(skipped))} of them"
+    count = sum(skipped)
+    some = f"{formats.integer(count)} of these {'was' if count == 1 else 'were'}"
+    which = f"{'They were' if all(skipped) else some} skipped"
     return f" {which} because a run failed."
 
 
