@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import Any
+
+import pytest
 
 PAPER = {"width": 1031, "height": 702}  # a sheet of A4 across between margins of 12 mm, in CSS pixels
 
@@ -35,3 +39,10 @@ IN_PRINT = """([width, height]) => {
 def faults_in_print(page: Any) -> list[str]:
     page.emulate_media(media="print")
     return page.evaluate(IN_PRINT, [PAPER["width"], PAPER["height"]])
+
+
+def need_pdftotext() -> None:
+    """Skip without it; fail where every test has to run."""
+    if not shutil.which("pdftotext"):
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say("pdftotext is not installed (Debian: apt-get install poppler-utils)")

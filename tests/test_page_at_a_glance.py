@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
 
 import sample_results as samples
 from featreport.report import render
+from printing import need_pdftotext
 
 pytestmark = pytest.mark.browser
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 900}
@@ -117,8 +117,7 @@ def test_a_badge_stands_before_its_words_or_above_them(visit, viewport):
 
 
 def test_on_paper_no_heading_is_parted_from_its_charts(visit, tmp_path):
-    if not shutil.which("pdftotext"):
-        pytest.skip("pdftotext is not installed")
+    need_pdftotext()
     page = visit(bypass_csp=True)
     for room in range(40, 640, 60):  # whatever stands before it
         page.evaluate(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 
@@ -14,7 +12,7 @@ import pytest
 import sample_results as samples
 from featreport.report import formats, render
 from featreport.results.schema import Results, Unmeasured
-from printing import PAPER, faults_in_print
+from printing import PAPER, faults_in_print, need_pdftotext
 
 pytestmark = pytest.mark.browser
 OPEN_ALL = "document.querySelectorAll('details').forEach((box) => { box.open = true; })"
@@ -483,13 +481,6 @@ def test_the_check_of_printing_finds_what_is_planted(browser, opens, small_addre
         "(rule) => document.styleSheets[0].insertRule(rule, document.styleSheets[0].cssRules.length)", rule
     )
     assert any(found.startswith(fault) for found in faults_in_print(page))
-
-
-def need_pdftotext():
-    """Skip without it; fail where every test has to run."""
-    if not shutil.which("pdftotext"):
-        say = pytest.fail if os.environ.get("CI") else pytest.skip
-        say("pdftotext is not installed (Debian: apt-get install poppler-utils)")
 
 
 @pytest.mark.parametrize("make", [samples.few, samples.measured])
