@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,17 @@ def canonical(found: Comparison) -> dict[str, Any]:
     return fields
 
 
+def near(there: object, back: object) -> bool:
+    """Equal but for the last bits of what is relative to a norm."""
+    if isinstance(there, dict):
+        return there.keys() == back.keys() and all(near(there[key], back[key]) for key in there)
+    if isinstance(there, (list, tuple)):
+        return len(there) == len(back) and all(map(near, there, back))
+    if isinstance(there, float) and isinstance(back, float):
+        return math.isclose(there, back, rel_tol=1e-12)
+    return there == back
+
+
 def _run(run: RunChange) -> RunChange:
     swap = {"before": run.after, "after": run.before, "failures": run.failures[::-1]}
     swap |= {f"{kind}_{one}": getattr(run, f"{kind}_{other}") for kind in ("layers", "weights")
@@ -168,12 +180,10 @@ def _drift(one: Drift) -> Drift:
     """Swap the norms; what is relative to A becomes relative to B."""
     relative = error = None
     if one.distance is not None:
-        if one.distance == 0 and one.identical:
-            relative = 0.0
-        elif one.norm_after:
-            relative = one.distance / one.norm_after
+        relative = one.relative_after
         if relative is not None:
             known = one.relative_error if one.relative is not None else None
             error = known / one.relative * relative if known and one.relative else known
-    update = {"norm_before": one.norm_after, "norm_after": one.norm_before, "relative": relative}
+    update = {"norm_before": one.norm_after, "norm_after": one.norm_before}
+    update |= {"relative": relative, "relative_after": one.relative}
     return one.model_copy(update=update | {"relative_error": error})

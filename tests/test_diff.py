@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import featreport
 import sample_results as samples
-from comparisons import canonical, mirrored, results
+from comparisons import canonical, mirrored, near, results
 from featreport import terminal
 from featreport.cli import app
 from featreport.differences import diff, exit_code
@@ -120,17 +120,6 @@ def test_from_the_other_side_everything_is_mirrored(before: Results, after: Resu
     assert finite(found.model_dump())
     assert Comparison.model_validate_json(found.model_dump_json()) == found
     outputs(found)
-
-
-def near(there: object, back: object) -> bool:
-    """Equal but for the last bits of what is relative to a norm."""
-    if isinstance(there, dict):
-        return there.keys() == back.keys() and all(near(there[key], back[key]) for key in there)
-    if isinstance(there, (list, tuple)):
-        return len(there) == len(back) and all(map(near, there, back))
-    if isinstance(there, float) and isinstance(back, float):
-        return math.isclose(there, back, rel_tol=1e-12)
-    return there == back
 
 
 @pytest.mark.parametrize("order", [1, -1])

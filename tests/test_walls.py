@@ -40,7 +40,8 @@ MAY = {
     "paper": {"tables", "figures", "judge", "results", "report.formats", "report.pixels"},
     "progress": {"executors", "report.formats"},
     "gate": {"judge", "results", "report.formats"},
-    "differences": {"judge", "report", "results"},
+    "differences": {"at_hand", "judge", "report", "results"},
+    "at_hand": {"checkpoints", "judge", "statistics"},
     "terminal": {"judge", "report.formats"},
     "pipeline": {
         "gate",
@@ -75,7 +76,7 @@ MAY = {
     "__main__": {"cli"},
     "__init__": {"pipeline", "results"},
 }
-TORCH = {"sources", "checkpoints", "images", "statistics", "collect"}
+TORCH = {"sources", "checkpoints", "images", "statistics", "collect", "at_hand"}
 ONLY = {
     "yaml": {"manifest"},
     "matplotlib": {"figures", "paper"},

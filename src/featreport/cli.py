@@ -207,6 +207,15 @@ def diff(
         typer.Option("--map", metavar="A_ID=B_ID", help="Runs that are the same under two ids; repeatable."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compare what is not comparable.")] = False,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoints",
+            metavar="PATH",
+            help="A folder or file of A's and B's checkpoints: drift is then exact (imports torch); repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.")
@@ -214,11 +223,13 @@ def diff(
     numbers: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything.")] = None,
     only: OnlyOption = None,
 ) -> None:
-    """Compare two results or reports; no torch, no checkpoint."""
+    """Compare two results or reports; no torch, no checkpoint needed."""
     from featreport import differences, terminal
 
     outputs = {"html": html, "markdown": markdown, "json": numbers}
-    found = differences.diff(before, after, mapped=pairs or (), force=force, only=only, **outputs)
+    found = differences.diff(
+        before, after, mapped=pairs or (), force=force, only=only, checkpoints=checkpoints or (), **outputs
+    )
     terminal.show(found, sys.stdout)
     raise typer.Exit(differences.exit_code(found))
 

@@ -1,4 +1,4 @@
-"""Two results files or reports → their comparison, and that in files. No torch, no checkpoint."""
+"""Two results files or reports → their comparison, and that in files. No torch, no checkpoint unless they are named."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from featreport.errors import ManifestError, OutputError, ResultsError
 from featreport.judge.compare import Comparison, compare
+from featreport.judge.compare.runs import Exact
 from featreport.results import codec
 from featreport.results.schema import Results
 from featreport.results.store import check_writable, write_atomically
@@ -22,6 +23,7 @@ def diff(
     mapped: Sequence[str] = (),
     force: bool = False,
     only: str | None = None,
+    checkpoints: Sequence[str | Path] = (),
     html: Path | None = None,
     markdown: Path | None = None,
     json: Path | None = None,
@@ -34,12 +36,14 @@ def diff(
         mapped: "A_ID=B_ID" for runs that are the same although their ids differ.
         force: compare numbers although images, transform, precision, kind of device or thresholds differ.
         only: glob over run ids.
+        checkpoints: files, or folders below which they lie, told by their SHA-256: drift is exact then. Imports torch.
         html: page to write.
         markdown: Markdown to write, as for a pull request.
         json: the whole comparison to write, in full precision.
 
     Raises:
-        ManifestError: `mapped` or `only` name no run, or no run of A is one of B; nothing is written.
+        ManifestError: `mapped` or `only` name no run, no run of A is one of B, or a place in `checkpoints` is not
+            there; nothing is written.
         ResultsError: A or B cannot be read.
         OutputError: a file cannot be written.
     """
@@ -50,6 +54,7 @@ def diff(
     for option, path in outputs.items():
         if path is not None:
             _guarded(option, check_writable, path)
+    exact = _at_hand(checkpoints) if checkpoints else None
     found = compare(
         read(before),
         read(after),
@@ -57,6 +62,7 @@ def diff(
         mapped=mapped,
         force=force,
         only=only,
+        exact=exact,
     )
     if json is not None:
         _guarded("--json", write_atomically, json, _text(found))
@@ -69,6 +75,18 @@ def diff(
 
         _guarded("--html", write_atomically, html, render(found))
     return found
+
+
+def _at_hand(checkpoints: Sequence[str | Path]) -> Exact:
+    places = [Path(one).expanduser() for one in checkpoints]
+    for place in places:
+        if not place.exists():
+            raise ManifestError(
+                f"--checkpoints: {place} is neither a file nor a folder; nothing was compared."
+            )
+    from featreport.at_hand import AtHand  # with torch
+
+    return AtHand(places)
 
 
 def exit_code(comparison: Comparison) -> int:

@@ -19,7 +19,7 @@ COLUMNS = 80
 HEADS = ("Dead", "New", "Near 0", "Shift", "Drift")
 LEGEND = (
     "New: channels newly dead (+) and revived (−). Near 0: percentage points. Shift: Jensen–Shannon distance of "
-    "histograms, 0 to 1. Drift: ‖A − B‖ / ‖A‖ ± standard error."
+    "histograms, 0 to 1. Drift: ‖A − B‖ / ‖A‖ ± standard error where it is estimated."
 )
 
 

@@ -63,7 +63,7 @@ def load_alone(checkpoint: CheckpointRef, source: SourceRef, ahead: loading.Open
         best = _meant(found, checkpoint.key)
         compounds = recombine.find(best.tensors)
         audit = _audit(audit, best, found, compounds)
-        return Alone(audit, _put_together(best.tensors, compounds))
+        return Alone(audit, put_together(best.tensors, compounds))
     except CheckpointError as error:
         message, hint = reading.one_line(f"{shown} {error.message}"), reading.one_line(error.hint)
         raise CheckpointError(message, hint, load=audit) from error.__cause__
@@ -129,7 +129,11 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     return bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
-def _put_together(tensors: Mapping[str, Tensor], compounds: list[Compound]) -> dict[str, Tensor | Whole]:
+def put_together(
+    tensors: Mapping[str, Tensor], compounds: list[Compound] | None = None
+) -> dict[str, Tensor | Whole]:
+    """Return a state dict in which what stands in parts stands as one, where its first part does."""
+    compounds = recombine.find(tensors) if compounds is None else compounds
     wholes = {compound.parts[0]: compound for compound in compounds}
     parts = {part for compound in compounds for part in compound.parts}
     made: dict[str, Tensor | Whole] = {}

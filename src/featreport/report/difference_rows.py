@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from featreport.judge.compare import Change, ChannelChange, LayerChange, WeightChange
-from featreport.judge.compare.lines import arrow, cosine, drifted, shown
+from featreport.judge.compare.lines import arrow, cosine, drifted, least, shown
 from featreport.judge.compare.ranking import number, tells
 from featreport.report import formats
 from featreport.report.cells import Cell, Channels, Name
@@ -43,7 +43,7 @@ class ChangeRow:
     channels: tuple[Channels, ...]  # newly dead, revived, newly constant, no longer constant
     numbers: tuple[Moved, ...]
     shift: Cell
-    drift: tuple[Cell, ...]  # of a tensor: drift, cosine
+    drift: tuple[Cell, ...]  # of a tensor: drift, cosine, the lowest cosine of a filter
     other: str
 
 
@@ -86,6 +86,7 @@ def tensor(change: WeightChange) -> ChangeRow:
         drift=(
             Cell("drift", formats.exact(change.drift.relative), said),
             Cell("cosine", formats.exact(change.drift.cosine), cosine(change.drift) or formats.NONE),
+            _least(change),
         ),
         other="; ".join(filter(None, (change.drift.reason or "", _others(change.other)))),
     )
@@ -158,6 +159,15 @@ def _numbers(changes: Sequence[Change], shares: Sequence[str], others: Sequence[
 def _shift(change: LayerChange | WeightChange) -> Cell:
     found = change.shift.distance
     return Cell("shift", formats.exact(found), formats.NONE if found is None else formats.number(found, 2))
+
+
+def _least(change: WeightChange) -> Cell:
+    found = least(change.drift)
+    if found is None:
+        return Cell("lowest_filter_cosine", "", formats.NONE)
+    value, place = found
+    text = f"{value:.4g} ({formats.integer(place)})".replace("-", formats.MINUS)
+    return Cell("lowest_filter_cosine", formats.exact(value), text)
 
 
 def _others(fields: Sequence[str]) -> str:

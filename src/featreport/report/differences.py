@@ -48,6 +48,7 @@ class RunDifference:
     numbers: tuple[tuple[str, Moved], ...]
     layers: tuple[ChangeRow, ...]  # worst first
     weights: tuple[ChangeRow, ...]
+    filters: bool  # whether cosines of filters are known of any
     same: str  # how many do not differ, in a sentence
     added: tuple[
         tuple[str, tuple[Name, ...]], ...
@@ -136,6 +137,7 @@ def _run(comparison: Comparison, run: RunChange, anchors: Anchors) -> RunDiffere
         ),
         layers=tuple(layer(change) for change in layers[:MOST]),
         weights=tuple(tensor(change) for change in weights[:MOST]),
+        filters=any(change.drift.filters for change in weights[:MOST]),
         same=_same(run, len(layers), len(weights)),
         added=_named(gone),
     )

@@ -42,15 +42,32 @@ def drift(before: Weight, after: Weight) -> Drift:
     return _measured(math.sqrt(square), norms, 0.0 if exact else math.sqrt(2 / len(sketches[0])), same)
 
 
+def exactly(
+    distance: float,
+    norms: tuple[float, float],
+    cosine: float | None,
+    filters: Sequence[float | None] | None,
+    *,
+    same: bool,
+) -> Drift:
+    """Return the drift of two tensors that were both at hand."""
+    found = _measured(distance, norms, 0.0, same)
+    if not same:
+        found = found.model_copy(update={"cosine": cosine, "cosine_error": None if cosine is None else 0.0})
+    return found.model_copy(update={"filters": None if filters is None else list(filters), "at_hand": True})
+
+
 def _measured(
     distance: float, norms: tuple[float | None, float | None], error: float, same: bool | None
 ) -> Drift:
     """Return the drift of a distance whose square has the relative standard error `error`."""
     mine, theirs = norms
-    relative = distance / mine if mine and math.isfinite(distance / mine) else None
+    relative, to_after = (
+        distance / norm if norm and math.isfinite(distance / norm) else None for norm in (mine, theirs)
+    )
     cosine = cosine_error = None
     if same:
-        relative, cosine, cosine_error = 0.0, 1.0 if mine else None, 0.0 if mine else None
+        relative, to_after, cosine, cosine_error = 0.0, 0.0, 1.0 if mine else None, 0.0 if mine else None
     elif mine and theirs:
         scaled = (distance / mine) * (distance / theirs)
         found = (mine / theirs + theirs / mine - scaled) / 2
@@ -63,6 +80,7 @@ def _measured(
         norm_before=mine,
         norm_after=theirs,
         relative=relative,
+        relative_after=to_after,
         relative_error=None if relative is None else relative * error / 2,
         cosine=cosine,
         cosine_error=cosine_error,

@@ -8,7 +8,7 @@ from featreport.judge.compare.drift import drift
 from featreport.judge.compare.matching import Pairing, pair
 from featreport.judge.compare.numbers import came_and_went, changed, changes, moved, others
 from featreport.judge.compare.shift import shift
-from featreport.judge.compare.types import LayerChange, Match, Place, WeightChange
+from featreport.judge.compare.types import Drift, LayerChange, Match, Place, WeightChange
 from featreport.results.schema import Activation, Weight
 
 OF_TAPS = (
@@ -92,14 +92,14 @@ def layer_change(before: Activation, after: Activation, match: Match) -> LayerCh
     )
 
 
-def weight_change(before: Weight, after: Weight, match: Match) -> WeightChange:
-    """Return what changed of one tensor."""
+def weight_change(before: Weight, after: Weight, match: Match, exact: Drift | None = None) -> WeightChange:
+    """Return what changed of one tensor; `exact` is its drift where both checkpoints were at hand."""
     numbers = changes(before, after, OF_WEIGHTS)
     filters = None
     if before.channels is not None and before.channels == after.channels:
         filters = came_and_went((before.dead, after.dead))
     other = others(before, after, WEIGHT_KNOWN, renamed=match == "position")
-    found = drift(before, after)
+    found = exact or drift(before, after)
     return WeightChange(
         before=before.name,
         after=after.name,

@@ -100,6 +100,12 @@ def cosine(drift: Drift) -> str:
     return f"{formats.fixed(drift.cosine, places)} ± {formats.number(drift.cosine_error, 1)}"
 
 
+def least(drift: Drift) -> tuple[float, int] | None:
+    """Return the lowest cosine of an output channel, and which has it; None where none is known."""
+    known = [(value, place) for place, value in enumerate(drift.filters or ()) if value is not None]
+    return min(known, default=None)
+
+
 def listed(change: LayerChange | WeightChange, most: int = 64) -> str:
     """Return which channels are newly dead and which revived."""
     found = indices(change)

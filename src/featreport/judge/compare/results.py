@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from featreport.errors import ManifestError
 from featreport.judge.compare.comparable import version_notes
-from featreport.judge.compare.runs import run_change
+from featreport.judge.compare.runs import Exact, run_change
 from featreport.judge.compare.types import Comparison, Side
 from featreport.judge.compare.verdict import verdict
 from featreport.results.schema import Results, Run
@@ -23,6 +23,7 @@ def compare(
     mapped: Sequence[str] = (),
     force: bool = False,
     only: str | None = None,
+    exact: Exact | None = None,
 ) -> Comparison:
     """Return the comparison of the candidate `after` with the baseline `before`.
 
@@ -33,6 +34,7 @@ def compare(
         mapped: "A_ID=B_ID": runs that are the same although their ids differ.
         force: compare the numbers of runs although something forbids it; what, stays named.
         only: glob over run ids of either side; the others are left out.
+        exact: measures drift from both checkpoints; what it leaves out is estimated.
 
     Raises:
         ManifestError: `mapped` or `only` name no run, or no run of one side is one of the other.
@@ -47,7 +49,10 @@ def compare(
         raise ManifestError(
             f"no run of A is one of B ({_known(before, after)}); name pairs with --map A_ID=B_ID."
         )
-    runs = [run_change((before, one), (after, other), match, force=force) for one, other, match in pairs]
+    runs = [
+        run_change((before, one), (after, other), match, force=force, exact=exact)
+        for one, other, match in pairs
+    ]
     found = Comparison(
         before=_side(before, names[0]),
         after=_side(after, names[1]),

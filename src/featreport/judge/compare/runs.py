@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from featreport.judge.compare.comparable import Two, notes, obstacles
 from featreport.judge.compare.layers import layer_change, match_taps, match_weights, place, weight_change
 from featreport.judge.compare.numbers import change, changed, changes
-from featreport.judge.compare.types import Difference, LayerChange, RunChange, WeightChange
+from featreport.judge.compare.types import Difference, Drift, LayerChange, RunChange, WeightChange
 from featreport.report import formats
-from featreport.results.schema import Load, Run, Summary, weights_alone
+from featreport.results.schema import Load, Run, Summary, Weight, weights_alone
 
 LISTED = 3  # names in a sentence
 NUMBERS = tuple(Summary.model_fields)
 OTHER = ("buffers", "norms", "unmeasured")
 
+Pairs = Sequence[tuple[Weight, Weight]]
+# the drift of pairs of tensors by their names, from both checkpoints, and what is to be said of it
+Exact = Callable[[Run, Run, Pairs], tuple[dict[tuple[str, str], Drift], list[str]]]
 
-def run_change(before: Two, after: Two, match: str, *, force: bool) -> RunChange:
+
+def run_change(before: Two, after: Two, match: str, *, force: bool, exact: Exact | None = None) -> RunChange:
     """Return what changed of one run; numbers only where nothing forbids it, or where that is overridden."""
     one, other = before[1], after[1]
     base = RunChange.model_validate(
@@ -35,14 +41,16 @@ def run_change(before: Two, after: Two, match: str, *, force: bool) -> RunChange
     base = base.model_copy(update={**found, "weights_alone": alone})
     if base.obstacles and not force:
         return base.model_copy(update={"status": "not comparable", "differs": True})
-    return _compared(base, one, other)
+    return _compared(base, one, other, exact)
 
 
-def _compared(base: RunChange, before: Run, after: Run) -> RunChange:
+def _compared(base: RunChange, before: Run, after: Run, exact: Exact | None) -> RunChange:
     taps = match_taps(*(([], []) if base.weights_alone else (before.activations, after.activations)))
     tensors = match_weights(before.weights, after.weights)
     layers = [layer_change(*pair) for pair in taps.pairs]
-    weights = [weight_change(*pair) for pair in tensors.pairs]
+    pairs = [(one, other) for one, other, _ in tensors.pairs]
+    drifts, said = exact(before, after, pairs) if exact is not None else ({}, [])
+    weights = [weight_change(*pair, drifts.get((pair[0].name, pair[1].name))) for pair in tensors.pairs]
     numbers = [change("parameters", before.parameters, after.parameters)]
     if before.summary is not None and after.summary is not None:
         numbers += changes(before.summary, after.summary, _summarised(base))
@@ -52,7 +60,7 @@ def _compared(base: RunChange, before: Run, after: Run) -> RunChange:
     differs = changed(numbers) or bool(other) or bool(gone) or summaries
     return base.model_copy(
         update={
-            "notes": [*base.notes, *_renamed(layers, "layer"), *_renamed(weights, "tensor")],
+            "notes": [*base.notes, *_renamed(layers, "layer"), *_renamed(weights, "tensor"), *said],
             "numbers": numbers,
             "layers": layers,
             "layers_added": [place(tap) for tap in taps.added],

@@ -59,16 +59,20 @@ class Shift(Frozen):
 
 
 class Drift(Frozen):
-    """How far a tensor moved, estimated from sketches; errors are standard errors of the estimates."""
+    """How far a tensor moved: from both checkpoints, or estimated from sketches, with standard errors."""
 
     identical: bool | None  # by digest; None: not known
     distance: Number | None = None  # ‖A − B‖
     norm_before: Number | None = None  # ‖A‖, exact
     norm_after: Number | None = None
     relative: Number | None = None  # ‖A − B‖ / ‖A‖
+    relative_after: Number | None = None  # ‖A − B‖ / ‖B‖
     relative_error: Number | None = None  # 0: exact
     cosine: Number | None = None  # of the whole tensor
     cosine_error: Number | None = None
+    at_hand: bool = False  # taken from both checkpoints
+    # the cosine of each output channel, only from both checkpoints; None in it: a filter that is all zeros on a side
+    filters: list[Number | None] | None = None
     reason: str | None = None  # why there is none
 
 
