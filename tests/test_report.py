@@ -469,6 +469,12 @@ def test_rendering_twice_through_the_package_works():
     assert report.render(samples.empty()) == report.render(samples.empty())
 
 
+def test_a_failed_run_in_which_nothing_fitted_is_not_called_partly_loaded():
+    load = samples.load(missing=["a", "b"], mismatched=[])
+    assert audits.load_level(load, measured=False) == ("fail", "2 tensors without a match")
+    assert audits.load_level(load) == ("warn", "partial: 2 not loaded")
+
+
 def test_a_load_that_makes_every_number_doubtful_is_the_first_warning():
     load = samples.load(missing=["head.weight"], untrained=True, idle_norms=["bn1", "bn2"])
     results = samples.results([samples.run("net/partial", {}, {1: [3]}, seed=1, load=load)])

@@ -24,7 +24,7 @@ def load(shown: Load | None, anchor: str, *, measured: bool = True) -> LoadAudit
     """Return the audit of what was loaded, or None where nothing was opened."""
     if shown is None:
         return None
-    level, word = load_level(shown)
+    level, word = load_level(shown, measured=measured)
     found = (
         ("File", shown.path),
         ("Format", shown.format),
@@ -57,11 +57,13 @@ def load(shown: Load | None, anchor: str, *, measured: bool = True) -> LoadAudit
     return LoadAudit(anchor, level, word, _sentence(shown, measured=measured), facts, kept)
 
 
-def load_level(shown: Load) -> tuple[Level, str]:
-    """Return how complete a load was, as a level and in a word or three."""
+def load_level(shown: Load, *, measured: bool = True) -> tuple[Level, str]:
+    """Return how complete a load was, as a level and in a word or three; nothing was loaded of what failed to fit."""
     if shown.format == "random":
         return "ok", "untrained, seeded"
     lost = len(lacking(shown)) + len(shown.mismatched)
+    if lost and not measured:
+        return "fail", f"{formats.plural(lost, 'tensor')} without a match"
     if lost:
         return "warn", f"partial: {formats.integer(lost)} not loaded"
     if shown.untrained:

@@ -33,7 +33,9 @@ def row(run: Run, href: str, level: Level) -> OverviewRow:
         bar(fraction) if fraction is not None else None,
     )
     strip, width = _strip(run)
-    loaded: tuple[Level, str] = load_level(run.load) if run.load else ("note", formats.NONE)
+    loaded: tuple[Level, str] = (
+        load_level(run.load, measured=run.status == "ok") if run.load else ("note", formats.NONE)
+    )
     numbers = (
         share("near_zero_fraction", summary.near_zero_fraction if summary else None, with_bar=True),
         share("zero_fraction", summary.zero_fraction if summary else None, with_bar=True),
