@@ -116,10 +116,12 @@ def _effective(scale: Array | None, variance: Array | None, eps: float) -> dict[
         return dict.fromkeys(names)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = (1.0 if scale is None else scale) / np.sqrt(variance + eps)
-    found = found[np.isfinite(found)]
+    found = np.sort(found[np.isfinite(found)])
     if not found.size:
         return dict.fromkeys(names)
-    return dict(zip(names, (float(found.min()), float(np.median(found)), float(found.max())), strict=True))
+    with np.errstate(over="ignore"):
+        median = found[(found.size - 1) // 2 : found.size // 2 + 1].mean()
+    return dict(zip(names, (float(found[0]), float(median), float(found[-1])), strict=True))
 
 
 def _untouched(
@@ -135,5 +137,5 @@ def _untouched(
 def _array(tensor: Tensor | None) -> Array | None:
     if tensor is None:
         return None
-    found: Array = tensor.detach().reshape(-1).to("cpu", torch.float64).numpy()
+    found: Array = tensor.detach().to("cpu", torch.float64).numpy().reshape(-1)
     return found
