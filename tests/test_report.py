@@ -19,6 +19,7 @@ from featreport.judge import judge
 from featreport.report import audits, formats, render
 from featreport.report.anchors import Anchors
 from featreport.report.audit import audit
+from featreport.report.overview import side_by_side
 from featreport.report.where import templates_folder
 from featreport.results import codec
 from featreport.results.schema import Compared, History, PageOptions, PastBuild, PastRun, Similarity
@@ -485,6 +486,22 @@ def test_a_load_that_makes_every_number_doubtful_is_the_first_warning():
     assert texts[-1] == (
         "2 BatchNorm layers with statistics that were never updated (mean 0, variance 1): the first is “bn1”."
     )
+
+
+@pytest.mark.parametrize("lit", [0, 1])
+def test_several_checkpoints_of_which_few_or_none_have_a_rectifier_are_compared_by_their_weights(
+    lit: int,
+) -> None:
+    """A transformer's checkpoints, or files without a network: there is no step in silent channels to tell of."""
+    runs = []
+    for number in range(3):
+        run = samples.run(f"net/{number}", {}, {}, seed=number)
+        taps = [
+            tap.model_copy(update={"rectifier": tap.rectifier and number < lit}) for tap in run.activations
+        ]
+        runs.append(run.model_copy(update={"activations": taps}))
+    assert [table.title for table in side_by_side(samples.results(runs))] == ["near-zero weights"]
+    assert render(samples.results(runs))
 
 
 def test_the_page_says_between_which_checkpoints_most_channels_fall_silent() -> None:

@@ -49,10 +49,9 @@ def outcome_line(run: Run, seconds: float) -> str:
         return f"  × {run.id}: failed ({run.error.stage}) after {seconds:.1f} s: {run.error.message}{hint}"
     if run.source == "none" and run.summary is not None:
         share = run.summary.near_zero_fraction
-        near = "" if share is None else f", {formats.tenths(share)} % of the weights near zero"
-        return (
-            f"  ✓ {run.id}: {len(run.weights)} tensors, {run.parameters:,} parameters{near}, {seconds:.1f} s"
-        )
+        near = "" if share is None else f", {formats.percent(share)} of the weights near zero"
+        tensors = formats.plural(len(run.weights), "tensor")
+        return f"  ✓ {run.id}: {tensors}, {run.parameters or 0:,} parameters{near}, {seconds:.1f} s"
     dead = "no rectifier"
     if run.summary is not None and run.summary.channels:
         dead = f"{run.summary.dead_channels} of {run.summary.channels} rectifier channels dead"

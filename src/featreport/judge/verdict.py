@@ -157,6 +157,8 @@ def _headline_of_weights(done: Sequence[Run]) -> str:
     if not shares:
         return "No file holds a conv or linear weight."
     run, share = max(shares, key=lambda pair: pair[1] or 0)
+    if not share:
+        return "No weight is near zero; no activations were measured."
     most = "" if len(shares) == 1 else f", most in {formats.shorten(run.id, 80)}"
     return f"{formats.percent(share)} of the weights are near zero{most}; no activations were measured."
 

@@ -110,10 +110,10 @@ def side_by_side(results: Results) -> tuple[CompareTable, ...]:
     for run in results.runs:
         if run.status == "ok":
             models.setdefault(run.model, []).append(run)
-    several = [(model, runs) for model, runs in models.items() if len(runs) > 1]
-    silent = [_table(model, [run for run in runs if rectifiers(run)], _SILENT) for model, runs in several]
-    near = [_table(model, runs, _NEAR) for model, runs in several]
-    return tuple(table for table in (*silent, *near) if table.rows and len(table.checkpoints) > 1)
+    lit = {model: [run for run in runs if rectifiers(run)] for model, runs in models.items()}
+    silent = [_table(model, runs, _SILENT) for model, runs in lit.items() if len(runs) > 1]
+    near = [_table(model, runs, _NEAR) for model, runs in models.items() if len(runs) > 1]
+    return tuple(table for table in (*silent, *near) if table.rows)
 
 
 @dataclass(frozen=True)
