@@ -41,7 +41,7 @@ MAY = {
     "progress": {"executors", "report.formats"},
     "gate": {"judge", "results", "report.formats"},
     "differences": {"at_hand", "judge", "report", "results"},
-    "at_hand": {"checkpoints", "judge", "statistics"},
+    "at_hand": {"checkpoints", "judge", "report.formats", "statistics"},
     "terminal": {"judge", "report.formats"},
     "pipeline": {
         "gate",

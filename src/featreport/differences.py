@@ -54,15 +54,16 @@ def diff(
     for option, path in outputs.items():
         if path is not None:
             _guarded(option, check_writable, path)
-    exact = _at_hand(checkpoints) if checkpoints else None
+    places = _places(checkpoints)
+    one, other = read(before), read(after)
     found = compare(
-        read(before),
-        read(after),
+        one,
+        other,
         names=_names(Path(before), Path(after)),
         mapped=mapped,
         force=force,
         only=only,
-        exact=exact,
+        exact=_at_hand(places),
     )
     if json is not None:
         _guarded("--json", write_atomically, json, _text(found))
@@ -77,13 +78,31 @@ def diff(
     return found
 
 
-def _at_hand(checkpoints: Sequence[str | Path]) -> Exact:
-    places = [Path(one).expanduser() for one in checkpoints]
-    for place in places:
-        if not place.exists():
+def _places(checkpoints: Sequence[str | Path]) -> list[Path]:
+    """Return the files and folders in which checkpoints lie.
+
+    Raises:
+        ManifestError: one is not there.
+    """
+    found = []
+    for given in checkpoints:
+        try:
+            place = Path(given).expanduser()
+            there = place.is_file() or place.is_dir()
+        except (OSError, RuntimeError, ValueError):  # a name too long, nobody's home, a null byte
+            there = False
+        if not there:
             raise ManifestError(
-                f"--checkpoints: {place} is neither a file nor a folder; nothing was compared."
+                f"--checkpoints: expected a file or a folder, got {str(given)!r}, which is neither; name the folder in"
+                " which A's and B's checkpoints lie. Nothing was compared."
             )
+        found.append(place)
+    return found
+
+
+def _at_hand(places: Sequence[Path]) -> Exact | None:
+    if not places:
+        return None
     from featreport.at_hand import AtHand  # with torch
 
     return AtHand(places)

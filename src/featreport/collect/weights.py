@@ -179,6 +179,7 @@ def _weight(subject: Subject, statistics: Sequence[WeightStatistic]) -> Weight:
         dtype=str(tensor.dtype).removeprefix("torch."),
         shape=list(tensor.shape),
         count=subject.numbers.count,
+        transposed=subject.transposed if subject.filters and subject.turned else None,
         reasons=subject.reasons,
         **fields,
     )

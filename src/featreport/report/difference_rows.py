@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from featreport.judge.compare import Change, ChannelChange, LayerChange, WeightChange
-from featreport.judge.compare.lines import arrow, cosine, drifted, least, shown
+from featreport.judge.compare.lines import arrow, cosine, drifted, least, nearly, shown
 from featreport.judge.compare.ranking import number, tells
 from featreport.report import formats
 from featreport.report.cells import Cell, Channels, Name
@@ -166,7 +166,7 @@ def _least(change: WeightChange) -> Cell:
     if found is None:
         return Cell("lowest_filter_cosine", "", formats.NONE)
     value, place = found
-    text = f"{value:.4g} ({formats.integer(place)})".replace("-", formats.MINUS)
+    text = f"{nearly(value, 4)} ({formats.integer(place)})"
     return Cell("lowest_filter_cosine", formats.exact(value), text)
 
 

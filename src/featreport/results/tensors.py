@@ -51,6 +51,7 @@ class Weight(Frozen):
     posinf: int
     neginf: int
     channels: int | None  # output channels; None where there is no output axis
+    transposed: int | None = None  # groups of a transposed convolution, whose weight is [in, out / groups, …]
     dead: list[int]
     dead_fraction: Number | None
     dead_filters: list[DeadFilter] = Field(default_factory=list)  # one for each of `dead`

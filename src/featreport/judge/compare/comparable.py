@@ -84,7 +84,8 @@ def notes(before: Two, after: Two) -> list[str]:
     alone = [weights_alone(side[1]) for side in (before, after)]
     if any(alone):
         sides = " and ".join(side for side, is_alone in zip("AB", alone, strict=True) if is_alone)
-        found.append(f"Only weights are compared: {sides} holds no network (source: none).")
+        holds = "hold" if all(alone) else "holds"
+        found.append(f"Only weights are compared: {sides} {holds} no network (source: none).")
         return found
     sizes = before[1].batch_size, after[1].batch_size
     if sizes[0] != sizes[1]:

@@ -51,10 +51,13 @@ def exactly(
     same: bool,
 ) -> Drift:
     """Return the drift of two tensors that were both at hand."""
-    found = _measured(distance, norms, 0.0, same)
-    if not same:
-        found = found.model_copy(update={"cosine": cosine, "cosine_error": None if cosine is None else 0.0})
-    return found.model_copy(update={"filters": None if filters is None else list(filters), "at_hand": True})
+    known = [norm if math.isfinite(norm) else None for norm in norms]
+    found = _measured(distance, (known[0], known[1]), 0.0, same)
+    rows = None if filters is None else list(filters)
+    error = None if cosine is None else 0.0
+    return found.model_copy(
+        update={"cosine": cosine, "cosine_error": error, "filters": rows, "at_hand": True}
+    )
 
 
 def _measured(

@@ -10,6 +10,7 @@ from featreport.judge.compare.types import Change, Comparison, Drift, LayerChang
 from featreport.judge.compare.verdict import named
 from featreport.report import formats
 
+LAST = 17  # significant digits of a float64
 POINT = 100  # percentage points in a fraction of 1
 
 
@@ -95,9 +96,16 @@ def cosine(drift: Drift) -> str:
     if drift.cosine is None:
         return ""
     if not drift.cosine_error:
-        return f"{drift.cosine:.6g}".replace("-", formats.MINUS)
+        return nearly(drift.cosine, 6)
     places = min(9, max(1, math.ceil(-math.log10(drift.cosine_error))))
     return f"{formats.fixed(drift.cosine, places)} ± {formats.number(drift.cosine_error, 1)}"
+
+
+def nearly(cosine: float, digits: int) -> str:
+    """Return an exact cosine with so many digits, and more where fewer would make it 1."""
+    while digits < LAST and abs(float(f"{cosine:.{digits}g}")) == 1 != abs(cosine):
+        digits += 1
+    return f"{cosine:.{digits}g}".replace("-", formats.MINUS)
 
 
 def least(drift: Drift) -> tuple[float, int] | None:

@@ -16,8 +16,10 @@ NUMBERS = tuple(Summary.model_fields)
 OTHER = ("buffers", "norms", "unmeasured")
 
 Pairs = Sequence[tuple[Weight, Weight]]
-# the drift of pairs of tensors by their names, from both checkpoints, and what is to be said of it
-Exact = Callable[[Run, Run, Pairs], tuple[dict[tuple[str, str], Drift], list[str]]]
+Drifts = dict[tuple[str, str], Drift]  # by the names on both sides
+Exact = Callable[
+    [Run, Run, Pairs], tuple[Drifts, list[str]]
+]  # drift from both checkpoints, and what is to be said
 
 
 def run_change(before: Two, after: Two, match: str, *, force: bool, exact: Exact | None = None) -> RunChange:
@@ -49,7 +51,7 @@ def _compared(base: RunChange, before: Run, after: Run, exact: Exact | None) -> 
     tensors = match_weights(before.weights, after.weights)
     layers = [layer_change(*pair) for pair in taps.pairs]
     pairs = [(one, other) for one, other, _ in tensors.pairs]
-    drifts, said = exact(before, after, pairs) if exact is not None else ({}, [])
+    drifts, said = exact(before, after, pairs) if exact is not None and pairs else ({}, [])
     weights = [weight_change(*pair, drifts.get((pair[0].name, pair[1].name))) for pair in tensors.pairs]
     numbers = [change("parameters", before.parameters, after.parameters)]
     if before.summary is not None and after.summary is not None:

@@ -8,74 +8,59 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from featreport.statistics.weights.base import MATRIX, Subject
+from featreport.statistics.weights.base import Subject
 
 PIECE = 1 << 20  # elements held in float64 at a time
 SMALL, LARGE = 1e-140, 1e140  # beyond these a square leaves float64's range
-EVEN = 1e-6  # relative; how well a median of norms must agree with the one that was measured
 
 
 @dataclass(frozen=True)
 class Apart:
-    """The distance of two tensors; `filters` are the cosines of their output channels, None where one is all zeros."""
+    """The distance of two tensors, and the cosines of their rows; None is that of a tensor or row of zeros."""
 
     distance: float  # ‖A − B‖
     norms: tuple[float, float]  # ‖A‖, ‖B‖
-    cosine: float | None  # None: one of them is all zeros
-    filters: list[float | None] | None  # None: there are no output channels
+    cosine: float | None
+    rows: list[float | None]
 
 
-def apart(one: Tensor, other: Tensor, *, filters: bool) -> Apart:
-    """Return how far two real, finite tensors `[rows, everything else]` are apart; `filters`: row by row, too."""
-    peak = max((float(tensor.abs().max()) for tensor in (one, other) if tensor.numel()), default=0.0)
-    scale = peak if peak and not SMALL < peak < LARGE else 1.0
+def apart(one: Tensor, other: Tensor) -> Apart:
+    """Return how far two real, finite tensors `[rows, everything else]` are apart."""
+    sizes = _size(one), _size(other)
+    common = max(sizes)
     sums = torch.zeros(4, len(one), dtype=torch.float64)  # of A², B², A · B and (A − B)² in each row
-    width = one.shape[1] if one.ndim == MATRIX else 0
+    width = one.shape[1]
     tall = max(1, PIECE // max(1, width))
     for row in range(0, len(one), tall):
         for column in range(0, width, PIECE):
             box = slice(row, row + tall), slice(column, column + PIECE)
-            a, b = (tensor[box].double() / scale for tensor in (one, other))
-            sums[:, box[0]] += torch.stack(
-                [(x * y).sum(1) for x, y in ((a, a), (b, b), (a, b))] + [(a - b).square().sum(1)]
-            )
+            a, b = one[box].double(), other[box].double()
+            gap = a / common - b / common
+            a, b = a / sizes[0], b / sizes[1]
+            sums[:, box[0]] += torch.stack([(x * y).sum(1) for x, y in ((a, a), (b, b), (a, b), (gap, gap))])
     whole = [math.fsum(line) for line in sums.tolist()]
     return Apart(
-        distance=math.sqrt(whole[3]) * scale,
-        norms=(math.sqrt(whole[0]) * scale, math.sqrt(whole[1]) * scale),
-        cosine=_cosine(*whole[:3]),
-        filters=[_cosine(*line) for line in sums[:3].T.tolist()] if filters else None,
+        distance=math.sqrt(whole[3]) * common,
+        norms=(math.sqrt(whole[0]) * sizes[0], math.sqrt(whole[1]) * sizes[1]),
+        cosine=_cosine(*whole),
+        rows=[_cosine(*line) for line in sums.T.tolist()],
     )
 
 
-def rows(
-    tensor: Tensor, kind: str, module: str, channels: int | None, median_norm: float | None
-) -> tuple[Tensor, bool]:
-    """Return a tensor as `[output channels, everything else]`, and whether its rows are filters.
-
-    Which axis the output channels lie along, the class of the layer says (`[in, out / groups, …]` of a transposed
-    convolution), and the median norm that was measured decides; where neither axis has it, the tensor is one row.
-    """
-    if kind == "weight" and tensor.ndim >= MATRIX and channels:
-        turned = (
-            channels // tensor.shape[1] if tensor.ndim > MATRIX and channels % tensor.shape[1] == 0 else None
-        )
-        for groups in sorted({None, turned}, key=lambda one: (one is None) == ("Transpose" in module)):
-            if groups is not None and tensor.shape[0] % groups:
-                continue
-            found = Subject("", tensor, kind, transposed=groups).rows
-            if len(found) == channels and _is_median(found, median_norm):
-                return found, True
-    return tensor.reshape(1, -1), False
+def filters(tensor: Tensor, transposed: int | None) -> Tensor:
+    """Return a weight as `[output channels, everything else]`; `transposed`: the groups of a transposed convolution."""
+    return Subject("", tensor, "weight", transposed=transposed).rows
 
 
-def _is_median(matrix: Tensor, measured: float | None) -> bool:
-    if measured is None:
-        return True
-    norms = torch.linalg.vector_norm(matrix, dim=1, dtype=torch.float64)
-    return math.isclose(float(norms.quantile(0.5)), measured, rel_tol=EVEN)
+def _size(tensor: Tensor) -> float:
+    """Return what a tensor is divided by so that its squares stay within float64's range: nearly always 1."""
+    if tensor.dtype != torch.float64 or not tensor.numel():
+        return 1.0
+    peak = float(tensor.abs().max())
+    return peak if peak and not SMALL < peak < LARGE else 1.0
 
 
-def _cosine(mine: float, theirs: float, product: float) -> float | None:
-    length = math.sqrt(mine) * math.sqrt(theirs)
-    return max(-1.0, min(1.0, product / length)) if length else None
+def _cosine(mine: float, theirs: float, product: float, gap: float) -> float | None:
+    if not (mine and theirs):
+        return None
+    return 1.0 if not gap else max(-1.0, min(1.0, product / (math.sqrt(mine) * math.sqrt(theirs))))

@@ -85,10 +85,10 @@ def _join(table: Array, starts: NDArray[np.intp]) -> list[Joined]:
     """Return what the rows of each tensor have together: its rows begin at `starts`, and it has at least one."""
     if not starts.size:
         return []
-    counts = np.add.reduceat(table[Field.COUNT : Field.NEGINF + 1], starts, axis=1)
     rows = np.diff(starts, append=table.shape[1])
     count, mean = table[Field.COUNT], table[Field.MEAN]
     with np.errstate(over="ignore", invalid="ignore"):
+        counts = np.add.reduceat(table[Field.COUNT : Field.NEGINF + 1], starts, axis=1)
         weight = count / np.repeat(np.maximum(counts[Field.COUNT], 1.0), rows)
         middle = np.add.reduceat(weight * mean, starts)
         gap = mean - np.repeat(middle, rows)
