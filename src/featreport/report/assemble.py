@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import accumulate
 
 from featreport.judge import Finding, Target, judge
 from featreport.judge.findings import Level
@@ -35,6 +36,7 @@ from featreport.results import codec
 from featreport.results.schema import Results, Run, weights_alone
 
 OPEN = 3  # runs with findings: a page of ten open runs takes half a second more to load
+ROWS = 100  # layers of the runs that start open; the worst opens with more: two more of 60 are a fifth of a load
 _RESERVED = (
     "verdict",
     "checks",
@@ -124,13 +126,19 @@ def _overview(results: Results, run: Run, href: str, level: Level) -> OverviewRo
 
 
 def _opened(results: Results, lines: Sequence[RunVerdict]) -> set[str]:
-    """Return the runs whose sections start open: the only one, those that failed, and the worst few with findings."""
+    """Return the runs whose sections start open: the only one, those that failed, and the worst few with findings.
+
+    Where these are long it is the worst alone: what is open is laid out before the page is there.
+    """
     if len(results.runs) == 1:
         return {results.runs[0].id}
     failed = {run.id for run in results.runs if run.status == "failed"}
     flagged = [line for line in lines if line.level in {"fail", "warn"} and line.run not in failed]
     flagged.sort(key=_badness)
-    return failed | {line.run for line in flagged[:OPEN]}
+    layers = {run.id: len(run.activations) for run in results.runs}
+    together = accumulate(layers[line.run] for line in flagged[:OPEN])
+    few = [line.run for line, rows in zip(flagged, together, strict=False) if line is flagged[0] or rows <= ROWS]
+    return failed | set(few)
 
 
 def _badness(line: RunVerdict) -> tuple[bool, int, float]:

@@ -18,6 +18,7 @@ class Picture:
     width: float
     height: float
     views: tuple[tuple[str, str], ...] = ()  # parts of it that stand alone: anchor and viewBox
+    painted: bool = False  # `anchor` is a pattern that fills a box: a copy by reference costs a load of its own
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ class Shelf:
             self._in_place -= {figure.picture for run in results.runs for figure in run.maps} | inputs
         self._in_place |= {results.page.logo or ""}  # in the page's head
         self._in_place |= {figure.picture for one in results.extras for figure in one.figures}
-        self._in_place -= {file.picture for run in results.runs for file in run.images.files if file.picture}
+        self._photos = {file.picture for run in results.runs for file in run.images.files if file.picture}
+        self._in_place -= self._photos
+        self._photos -= uses.keys()  # the script reads the pixels of these: they stand there themselves
 
     @property
     def any(self) -> bool:
@@ -50,7 +52,7 @@ class Shelf:
         if key is None or key not in self._sources:
             return None
         source = self._sources[key] if key in self._in_place else None
-        return Picture(key, self._anchors[key], source, width, height)
+        return Picture(key, self._anchors[key], source, width, height, painted=key in self._photos)
 
     def part(self, key: str | None, seen: Sequence[float], width: float, height: float) -> Picture | None:
         """Return a part of a picture that stands on the shelf, at this size.
@@ -72,7 +74,9 @@ class Shelf:
     def rest(self) -> tuple[Picture, ...]:
         """Return the pictures that no figure embeds in place, with their own proportions."""
         return tuple(
-            self._with_views(Picture(key, self._anchors[key], source, *_proportions(source)))
+            self._with_views(
+                Picture(key, self._anchors[key], source, *_proportions(source), painted=key in self._photos)
+            )
             for key, source in self._sources.items()
             if key not in self._in_place
         )
