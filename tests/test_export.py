@@ -23,6 +23,7 @@ from pylatexenc import latexwalker
 import sample_results as samples
 from featreport import paper, tables
 from featreport.errors import OutputError, ResultsError
+from featreport.figures import embedded
 from featreport.paper import (
     backends,
     exhibit,
@@ -34,7 +35,6 @@ from featreport.paper import (
     press,
     profiles,
     sheet,
-    sprites,
 )
 from featreport.paper.drawing import Drawing
 from featreport.paper.names import Slugs
@@ -362,7 +362,7 @@ def test_the_grey_levels_of_a_map_are_its_sprite(kit):
     shown = next(maps for maps in results.runs[0].maps if maps.layer == "features.2")
     with Image.open(kit / "figures/net-early/maps-features-2-values.png") as image:
         found = np.asarray(image)
-    sprite = sprites.pixels(results.pictures[shown.picture], "L")
+    sprite = embedded.pixels(results.pictures[shown.picture], "L")
     side, gap = shown.tile[0], shown.gap
     assert found.shape == (4 * side, 12 * side)
     assert (found[:side, :side] == sprite[:side, :side]).all()
@@ -385,15 +385,15 @@ def test_tiles_in_their_own_contrast_come_back_on_the_common_scale():
         layer="relu", call=0, picture=key, contrast=over, images=[0, 1], channels=[0, 1, 2], kind="maps", tile=[5, 5],
         gap=1, low=0.0, high=1.0,
     )  # fmt: skip
-    found = sprites.tiles(shown, {key: sprite, over: overlay})
+    found = embedded.tiles(shown, {key: sprite, over: overlay})
     grey, alpha = veil[..., :1, None] / 1.0, veil[..., 1:, None] / 255
     assert np.abs(found - (own * (1 - alpha) + grey * alpha)).max() <= 0.5
-    assert sprites.tiles(shown, {key: sprite}) is None  # without its veil there is no common scale
+    assert embedded.tiles(shown, {key: sprite}) is None  # without its veil there is no common scale
     plain = changed(shown, contrast=None)
-    assert (sprites.tiles(plain, {key: sprite}) == own).all()
-    assert sprites.tiles(changed(plain, tile=[4, 5]), {key: sprite}) is None  # not as large as it says
-    assert sprites.tiles(plain, {key: "data:image/png;base64,AAAA"}) is None
-    assert sprites.tiles(plain, {}) is None
+    assert (embedded.tiles(plain, {key: sprite}) == own).all()
+    assert embedded.tiles(changed(plain, tile=[4, 5]), {key: sprite}) is None  # not as large as it says
+    assert embedded.tiles(plain, {key: "data:image/png;base64,AAAA"}) is None
+    assert embedded.tiles(plain, {}) is None
 
 
 # --- LaTeX ---

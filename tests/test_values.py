@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import sample_results as samples
+from featreport.figures import embedded
 from featreport.images.pictures import encode
 from featreport.images.sprites import kernel_sprite, matrix_picture, sprite_of_maps, strip_of_units
-from featreport.paper import sprites, values
+from featreport.paper import values
 from featreport.report import render
 from featreport.report.pixels import planes_of
 from featreport.results.schema import FeatureMaps, KernelNorms, Kernels, Results, Run
@@ -118,7 +119,7 @@ def test_units_and_norms_come_back_to_a_level(truth, results) -> None:
     assert head == ["image", "unit", "value"]
     assert places[69:71] == [(run.images.files[1].name, "69"), (run.images.files[0].name, "0")]
     assert np.abs(found.reshape(2, 70) - truth["units"]).max() <= truth["units"].max() / 31
-    matrix = sprites.pixels(results.pictures[run.kernel_norms[0].picture], "L")
+    matrix = embedded.pixels(results.pictures[run.kernel_norms[0].picture], "L")
     _, _, found = unpacked(values.of_norms(run.kernel_norms[0], matrix))
     assert np.abs(found - truth["norms"]).max() <= truth["norms"].max() / 31
 
@@ -129,7 +130,7 @@ def test_units_and_norms_come_back_to_a_level(truth, results) -> None:
 def test_filters_come_back_to_half_a_grey_level(truth, results, number, name, planes) -> None:
     shown = results.runs[number].kernels
     _, places, found = unpacked(
-        values.of_kernels(shown, sprites.kernels(shown, results.pictures), len(planes))
+        values.of_kernels(shown, embedded.kernels(shown, results.pictures), len(planes))
     )
     side = shown.tile[0]
     assert [place[1] for place in places[::side]][: len(planes)] == planes
@@ -146,7 +147,7 @@ def test_a_weight_that_is_no_number_is_an_empty_cell_and_equal_planes_stay_three
     shown = Kernels(
         name="w", picture=key, tile=made.tile, gap=1, columns=made.columns, shown=2, total=2, limit=made.limit
     )
-    found = values.of_kernels(shown, sprites.kernels(shown, {key: uri}), 3)
+    found = values.of_kernels(shown, embedded.kernels(shown, {key: uri}), 3)
     text = gzip.decompress(found.packed()).decode()
     cells = list(csv.reader(io.StringIO(text)))
     assert [line[1] for line in cells[1::3]] == ["red", "green", "blue"] * 2
@@ -171,8 +172,8 @@ def test_the_page_gives_the_values_that_the_kit_gives(results, browser, saved, o
             "Values (CSV) of first layer", "Values (CSV) of fc.weight", "Values (CSV) of a.0",
             'Values (CSV) of head, "last"',
         ]  # fmt: skip
-        matrix = sprites.pixels(results.pictures[run.kernel_norms[0].picture], "L")
-        shown = sprites.kernels(run.kernels, results.pictures)
+        matrix = embedded.pixels(results.pictures[run.kernel_norms[0].picture], "L")
+        shown = embedded.kernels(run.kernels, results.pictures)
         kit = [
             values.of_kernels(run.kernels, shown, planes_of(run)),
             values.of_norms(run.kernel_norms[0], matrix),

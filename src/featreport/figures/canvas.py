@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from featreport.figures.svg import slim
 from featreport.report import formats
@@ -28,6 +28,7 @@ _DARK = (
     f'[style*="stroke: {BLUE}"]{{stroke:{_BRIGHT_BLUE}!important}}'
     "}"
 )
+_PLAIN = ",;:()[] /=!$*+@?{}"  # may stand in a data: URI inside quotes: a seventh less than base64
 _PIXELS = 96  # of CSS in an inch
 _NARROW = (538, 420)  # the width of one of two charts side by side, and of one on a phone
 WIDE: Any = {"left": 0.66, "foot": 0.32}  # the margins of a chart that has one line of words below it
@@ -142,4 +143,4 @@ def data_uri(figure: Figure, settings: Any) -> str:
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(stream, metadata={"Date": None, "Creator": None})
     text = slim(stream.getvalue(), _legible(figure.get_size_inches()[0]) + _DARK)
-    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
+    return "data:image/svg+xml," + quote(text, safe=_PLAIN)

@@ -99,16 +99,22 @@ def lattice(
     """
     height, width = rows * tile[0] + (rows - 1) * gap[0], columns * tile[1] + (columns - 1) * gap[1]
     across = "".join(
-        f"M0 {row * (tile[0] + gap[0]) - gap[0] / 2:.2f}h{width:.2f}" for row in range(1, rows + behind)
+        f"M0 {_short(row * (tile[0] + gap[0]) - gap[0] / 2)}h{_short(width)}"
+        for row in range(1, rows + behind)
     )
     down = "".join(
-        f"M{column * (tile[1] + gap[1]) - gap[1] / 2:.2f} 0v{height:.2f}"
+        f"M{_short(column * (tile[1] + gap[1]) - gap[1] / 2)} 0v{_short(height)}"
         for column in range(1, columns + behind)
     )
     if round(gap[0], 2) == round(gap[1], 2):
         across, down = across + down, ""
     lines = (Lattice(across, round(gap[0], 2)), Lattice(down, round(gap[1], 2)))
     return tuple(line for line in lines if line.path and line.width > 0)
+
+
+def _short(length: float) -> str:
+    """Return a length with at most two decimals, and none that is 0."""
+    return f"{round(length, 2):.8g}"
 
 
 def unit_blocks(indices: Sequence[int], columns: int, cell: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from featreport.figures import embedded
 from featreport.paper import sprites, values
 from featreport.paper.sprites import Pixels
 from featreport.paper.values import Values
@@ -39,7 +40,7 @@ def of_tap(
     run: Run, shown: FeatureMaps, tap: Activation | None, pictures: Mapping[str, str]
 ) -> Exhibit | None:
     """Return what is shown of a tap; None where its picture is missing or cannot be read."""
-    tiles = sprites.tiles(shown, pictures)
+    tiles = embedded.tiles(shown, pictures)
     if tiles is None:
         return None
     dead = set(tap.dead) if tap else set()
@@ -91,5 +92,5 @@ def thumbnail(run: Run, place: int | None, pictures: Mapping[str, str]) -> Pixel
     """Return the picture `[h, w, 3]` of what the network saw of an image of the run; None where there is none of it."""
     files = run.images.files
     file = files[place] if place is not None and 0 <= place < len(files) else None
-    whole = sprites.pixels(pictures.get(file.picture), "RGB") if file and file.picture else None
+    whole = embedded.pixels(pictures.get(file.picture), "RGB") if file and file.picture else None
     return whole if file is None or whole is None else sprites.part(whole, file.seen, file.stretched)

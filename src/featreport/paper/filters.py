@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from featreport.figures import embedded
 from featreport.paper import letters, scale, sheet, sprites, values
 from featreport.paper.drawing import Drawing
 from featreport.paper.sprites import Pixels
@@ -29,7 +30,7 @@ def of_run(run: Run, pictures: Mapping[str, str]) -> tuple[list[Drawing], int]:
 
 
 def _filters(run: Run, shown: Kernels, pictures: Mapping[str, str]) -> Drawing | None:
-    tiles = sprites.kernels(shown, pictures)
+    tiles = embedded.kernels(shown, pictures)
     if tiles is None:
         return None
     caption = (
@@ -45,7 +46,7 @@ def _filters(run: Run, shown: Kernels, pictures: Mapping[str, str]) -> Drawing |
 
 
 def _norms(run: Run, shown: KernelNorms, pictures: Mapping[str, str]) -> Drawing | None:
-    matrix = sprites.pixels(pictures.get(shown.picture), "L")
+    matrix = embedded.pixels(pictures.get(shown.picture), "L")
     if matrix is None or list(matrix.shape) != shown.size:
         return None
     what = f"L2 norm of each {formats.shape(shown.kernel)} kernel" if shown.kernel else "|w|"

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from featreport.paper import exhibit, sprites
+from featreport.figures import embedded
+from featreport.paper import exhibit
 from featreport.paper.drawing import Drawing
 from featreport.paper.exhibit import Exhibit
 from featreport.paper.mosaic import Mosaic
@@ -23,10 +24,10 @@ def of_tap(
     run: Run, shown: FeatureMaps, tap: Activation | None, pictures: Mapping[str, str]
 ) -> Drawing | None:
     """Return the maps of the first image shown over the network's input; None where that was not kept."""
-    maps = sprites.own(shown, pictures) if shown.kind == "maps" else None
+    maps = embedded.own(shown, pictures) if shown.kind == "maps" else None
     place = shown.images[0] if shown.images else -1
     file = run.images.files[place] if 0 <= place < len(run.images.files) else None
-    under = sprites.pixels(pictures.get(file.input), "L") if file and file.input else None
+    under = embedded.pixels(pictures.get(file.input), "L") if file and file.input else None
     if maps is None or file is None or under is None:
         return None
     tiles = np.stack([_screened(under, one) for one in maps[0]])[None]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featreport.paper import sprites
-from featreport.paper.sprites import Pixels
+from featreport.figures import embedded
+from featreport.figures.embedded import Pixels
 from featreport.results.schema import FeatureMaps, KernelNorms, Kernels, Run
 
 Numbers = NDArray[np.float64]
@@ -46,7 +46,7 @@ def of_maps(run: Run, shown: FeatureMaps, pictures: Mapping[str, str]) -> Values
     Returns:
         None where the picture is missing or cannot be read.
     """
-    shares = sprites.shares(shown, pictures)
+    shares = embedded.shares(shown, pictures)
     if shares is None:
         return None
     numbers = shown.low * (1 - shares) + shown.high * shares

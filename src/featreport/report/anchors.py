@@ -16,10 +16,15 @@ class Anchors:
 
     def take(self, *words: str | int) -> str:
         """Return a new id that reads like `words`; a number is added where it is taken."""
-        parts = [_OTHER.sub("-", str(word).lower()).strip("-.")[:_LONGEST] for word in words]
-        slug = "-".join(part for part in parts if part) or "place"
-        number = self._taken.get(slug, 0) + 1
-        self._taken[slug] = number
+        name = slug(*words)
+        number = self._taken.get(name, 0) + 1
+        self._taken[name] = number
         if number == 1:
-            return slug
-        return self.take(slug, number)
+            return name
+        return self.take(name, number)
+
+
+def slug(*words: str | int) -> str:
+    """Return what reads like `words` and may be an id or the name of a file."""
+    parts = [_OTHER.sub("-", str(word).lower()).strip("-.")[:_LONGEST] for word in words]
+    return "-".join(part for part in parts if part) or "place"

@@ -36,7 +36,9 @@ from featreport.results import codec
 from featreport.results.schema import Results, Run, weights_alone
 
 OPEN = 3  # runs with findings: a page of ten open runs takes half a second more to load
-ROWS = 100  # layers of the runs that start open; the worst opens with more: two more of 60 are a fifth of a load
+ROWS = (
+    100  # layers of the runs that start open; the worst opens with more: two more of 60 are a fifth of a load
+)
 _RESERVED = (
     "verdict",
     "checks",
@@ -47,6 +49,7 @@ _RESERVED = (
     "method",
     "main",
     "hatch",
+    "whole",
     "grey",
     "left-out",
     "featreport-results",
@@ -137,7 +140,9 @@ def _opened(results: Results, lines: Sequence[RunVerdict]) -> set[str]:
     flagged.sort(key=_badness)
     layers = {run.id: len(run.activations) for run in results.runs}
     together = accumulate(layers[line.run] for line in flagged[:OPEN])
-    few = [line.run for line, rows in zip(flagged, together, strict=False) if line is flagged[0] or rows <= ROWS]
+    few = [
+        line.run for line, rows in zip(flagged, together, strict=False) if line is flagged[0] or rows <= ROWS
+    ]
     return failed | set(few)
 
 
@@ -165,7 +170,7 @@ def _run(
     images = audits.images(run, anchors.take(anchor, "images"), shelf, listed)
     unmeasured_anchor, unmeasured = audits.unmeasured(run, anchor, anchors)
     places[Target(run.id)] = anchor
-    maps = drawings.maps(run, shelf)
+    maps = drawings.maps(run, shelf, anchor)
     split = any(figure.rectifier for figure in maps)
     if load is not None:
         places[Target(run.id, "load")] = load.anchor
@@ -201,8 +206,8 @@ def _run(
         maps=tuple(figure for figure in maps if figure.rectifier == split),
         other_maps=tuple(figure for figure in maps if figure.rectifier != split),
         photos=drawings.photos(run, shelf),
-        kernels=filters.kernels(run.kernels, shelf, pixels.planes_of(run)),
-        matrices=filters.matrices(run, shelf),
+        kernels=filters.kernels(run.kernels, shelf, anchor, pixels.planes_of(run)),
+        matrices=filters.matrices(run, shelf, anchor),
         groups=groups,
         norms=norms,
         buffers=buffers,

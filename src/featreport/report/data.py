@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from featreport.report.page import DataLink
+from featreport.report.drawn import DataLink
 from featreport.results.schema import Results, Run
 from featreport.tables import (
     Table,
@@ -19,11 +19,8 @@ from featreport.tables import (
     csv_text,
     fired,
     histograms,
-    kernel_norms,
-    kernels,
     layers,
     loads,
-    maps,
     norms,
     overview,
     trajectory_table,
@@ -51,11 +48,9 @@ def of_run(run: Run, anchor: str) -> tuple[DataLink, ...]:
         ("buffers", buffers),
         ("histograms", histograms),
         ("channels", fired),
-        ("feature maps", maps),
-        ("kernels", kernels),
-        ("norms of kernels", kernel_norms),
     )
-    return tuple(_link(label, f"{anchor}-", table) for label, make in makers if (table := make(run)).rows)
+    found = ((label, make(run)) for label, make in makers)
+    return tuple(link(label, f"{anchor}-{table.slug}", table) for label, table in found if table.rows)
 
 
 def of_all(results: Results) -> tuple[DataLink, ...]:
@@ -66,13 +61,13 @@ def of_all(results: Results) -> tuple[DataLink, ...]:
         ("what was not measured", unmeasured(results)),
         ("every measure over checkpoints", trajectory_table(results)),
     )
-    return tuple(_link(label, "", table) for label, table in tables if table.rows)
+    return tuple(link(label, table.slug, table) for label, table in tables if table.rows)
 
 
-def _link(label: str, prefix: str, table: Table) -> DataLink:
+def link(label: str, stem: str, table: Table, digits: int = DIGITS, plainly: int = PLAINLY) -> DataLink:
     """Return a table as a file; a large one packed, in a fraction of its bytes: what reads CSV reads it so, too."""
-    stem, text = f"{prefix}{table.slug}", csv_text(table, DIGITS)
-    if len(text) <= PLAINLY:
+    text = csv_text(table, digits)
+    if len(text) <= plainly:
         return DataLink(label, f"{stem}.csv", csv_uri(text))
     packed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
     return DataLink(f"{label} (gzip)", f"{stem}.csv.gz", f"data:application/gzip;base64,{packed}")

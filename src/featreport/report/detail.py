@@ -35,8 +35,9 @@ class Step:
 def steps(results_file: str | None) -> tuple[Step, ...]:
     """Return what is left out of a page that is too large, in this order, until it fits.
 
-    Feature maps of layers without a finding go first, as many as must; then histograms, and the data links of tables;
-    then rows that no finding is about; then the embedded results; then all pictures.
+    Feature maps of layers without a finding go first, as many as must, each with its numbers; then histograms of
+    tensors; then the numbers of the pictures that stay; then histograms of layers, and the data links of tables; then
+    rows that no finding is about; then the embedded results; then all pictures.
 
     Args:
         results_file: name of the results JSON beside the page; None: the page is the only place of its results, so
@@ -51,6 +52,7 @@ def steps(results_file: str | None) -> tuple[Step, ...]:
             "histograms of biases, norms and embeddings", partial(_without_tensor_histograms, headline=False)
         ),
         _fixed("histograms of weights without a finding", partial(_without_tensor_histograms, headline=True)),
+        _fixed("the CSV links of pictures (featreport export writes every value)", _without_picture_data),
         _fixed("histograms of layers without a finding", _without_layer_histograms),
         _fixed("the CSV links of tables (featreport export writes them)", _without_data),
         *rows,
@@ -159,6 +161,19 @@ def _weight(group: Sequence[tuple[int, int, MapFigure]]) -> int:
 
 def _kept(figures: tuple[MapFigure, ...], away: set[str]) -> tuple[MapFigure, ...]:
     return tuple(figure for figure in figures if figure.pictures[0] not in away)
+
+
+def _without_picture_data(page: Page) -> Page:
+    def of_run(run: RunPage) -> RunPage:
+        return replace(
+            run,
+            maps=tuple(replace(figure, data=None) for figure in run.maps),
+            other_maps=tuple(replace(figure, data=None) for figure in run.other_maps),
+            kernels=run.kernels and replace(run.kernels, data=None),
+            matrices=tuple(replace(figure, data=None) for figure in run.matrices),
+        )
+
+    return replace(page, runs=tuple(of_run(run) for run in page.runs))
 
 
 def _without_data(page: Page) -> Page:

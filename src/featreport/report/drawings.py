@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from featreport.figures.cells import lattice, unit_blocks
-from featreport.report import formats, pixels
+from featreport.report import formats, pictured, pixels
 from featreport.report.cells import Name
 from featreport.report.drawn import Label, MapFigure, Placed, Scale
 from featreport.report.overlay import overlay
@@ -30,15 +30,17 @@ _RULES = {
 }
 
 
-def maps(run: Run, shelf: Shelf) -> tuple[MapFigure, ...]:
-    """Return the figures of a run's feature maps, in the order of the model."""
+def maps(run: Run, shelf: Shelf, anchor: str) -> tuple[MapFigure, ...]:
+    """Return the figures of a run's feature maps, in the order of the model; their files' names begin with `anchor`."""
     taps = {(tap.layer, tap.call, tap.output): tap for tap in run.activations}
     figures = []
     for shown in run.maps:
         tap = taps.get((shown.layer, shown.call, shown.output))
         if shown.images and shown.channels and min(shown.tile) > 0 and shelf.holds(*_pictures(shown)):
             figure = (_units if shown.kind == "units" else _maps)(run, shown, tap, shelf)
-            figures.append(replace(figure, values=pixels.of_maps(shown)))
+            link = pictured.of_maps(run, shown, tap, shelf, anchor)
+            weight = figure.weight + (len(link.href) if link else 0)
+            figures.append(replace(figure, values=pixels.of_maps(shown), data=link, weight=weight))
     return tuple(figures)
 
 

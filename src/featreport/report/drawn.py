@@ -9,6 +9,15 @@ from featreport.report.cells import Name
 
 
 @dataclass(frozen=True)
+class DataLink:
+    """A table as a file in a link."""
+
+    label: str
+    filename: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """An embedded picture; with `source` it stands here, without it is shown again by reference to `anchor`."""
 
@@ -18,7 +27,9 @@ class Picture:
     width: float
     height: float
     views: tuple[tuple[str, str], ...] = ()  # parts of it that stand alone: anchor and viewBox
-    painted: bool = False  # `anchor` is a pattern that fills a box: a copy by reference costs a load of its own
+    painted: bool = (
+        False  # `anchor` is a pattern that fills a box: a copy by reference costs a load of its own
+    )
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,7 @@ class MapFigure:
     numbers_y: float = 0
     loudest: tuple[Placed, ...] = ()  # the image that fires each channel most
     values: str = ""  # see `pixels`
+    data: DataLink | None = None  # see `pictured`
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,7 @@ class MatrixFigure:
     scale: Scale
     alt: str
     values: str = ""  # see `pixels`
+    data: DataLink | None = None  # see `pictured`
 
 
 @dataclass(frozen=True)
@@ -114,3 +127,4 @@ class KernelFigure:
     scale: Scale
     alt: str
     values: str = ""  # see `pixels`
+    data: DataLink | None = None  # see `pictured`

@@ -113,4 +113,7 @@ def _breaks(text: str, longest: int = 24) -> Markup:
 
 
 def _finalize(value: Any) -> Any:
-    return formats.clean(value) if type(value) is str else value
+    """Return what is written: text that HTML may hold, and a whole length without its ".0"."""
+    if type(value) is str:
+        return formats.clean(value)
+    return int(value) if type(value) is float and value.is_integer() else value

@@ -9,7 +9,8 @@ from featreport.report import formats
 from featreport.report.anchors import Anchors
 from featreport.report.cells import Cell
 from featreport.report.data import csv_uri
-from featreport.report.page import ChartFigure, DataLink, ExtraSection, ExtraTable
+from featreport.report.drawn import DataLink
+from featreport.report.page import ChartFigure, ExtraSection, ExtraTable
 from featreport.results.extras import Extra, ExtraFigure
 from featreport.results.extras import ExtraTable as Told
 from featreport.results.schema import Results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featreport.figures.cells import lattice
-from featreport.report import formats, pixels
+from featreport.report import formats, pictured, pixels
 from featreport.report.drawn import KernelFigure, MatrixFigure, Placed, Scale
 from featreport.report.rows import name
 from featreport.report.shelf import Shelf
@@ -13,7 +13,7 @@ MATRIX, NARROWEST = 256, 12  # of a picture of norms, at most and at least, in C
 KERNEL = 34.0
 
 
-def matrices(run: Run, shelf: Shelf) -> tuple[MatrixFigure, ...]:
+def matrices(run: Run, shelf: Shelf, anchor: str) -> tuple[MatrixFigure, ...]:
     """Return the figures of the kernels' norms that the manifest asks for."""
     figures = []
     for one in run.kernel_norms:
@@ -32,12 +32,13 @@ def matrices(run: Run, shelf: Shelf) -> tuple[MatrixFigure, ...]:
                 scale=Scale("0", formats.number(one.high)),
                 alt=f"{what} of {one.name}, from 0 (black) to {formats.number(one.high)} (white)",
                 values=pixels.of_norms(one),
+                data=pictured.of_norms(one, shelf, anchor),
             )
         )
     return tuple(figures)
 
 
-def kernels(shown: Kernels | None, shelf: Shelf, planes: int = 3) -> KernelFigure | None:
+def kernels(shown: Kernels | None, shelf: Shelf, anchor: str, planes: int = 3) -> KernelFigure | None:
     """Return the figure of the first layer's filters."""
     if shown is None or min(*shown.tile, shown.columns, shown.shown) < 1:
         return None
@@ -58,4 +59,5 @@ def kernels(shown: Kernels | None, shelf: Shelf, planes: int = 3) -> KernelFigur
         scale=Scale(low, high),
         alt=f"{shown.shown} filters of {shown.name}, from {low} to {high}",
         values=pixels.of_kernels(shown, planes),
+        data=pictured.of_kernels(shown, planes, shelf, anchor),
     )

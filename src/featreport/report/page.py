@@ -17,7 +17,7 @@ from featreport.report.cells import (
     UnmeasuredRow,
     WeightGroup,
 )
-from featreport.report.drawn import KernelFigure, MapFigure, MatrixFigure, Picture, Placed
+from featreport.report.drawn import DataLink, KernelFigure, MapFigure, MatrixFigure, Picture, Placed
 from featreport.report.trajectories import TrajectoryTable
 
 
@@ -31,15 +31,6 @@ class ChartFigure:
     alt: str
     filename: str
     picture: str = ""  # key, where it is one of the results' pictures
-
-
-@dataclass(frozen=True)
-class DataLink:
-    """A table as a file in a link."""
-
-    label: str
-    filename: str
-    href: str
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import base64
 import binascii
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from featreport.report.anchors import Anchors
@@ -38,6 +38,11 @@ class Shelf:
     def any(self) -> bool:
         """Whether the results hold pictures at all."""
         return bool(self._sources)
+
+    @property
+    def pictures(self) -> Mapping[str, str]:
+        """The pictures by their keys, as `data:` URIs."""
+        return self._sources
 
     def holds(self, *keys: str) -> bool:
         """Say whether the results hold all of some pictures."""
