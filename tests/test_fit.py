@@ -19,6 +19,7 @@ WORDS = {
     "maps": "feature maps of ",
     "others": "histograms of biases, norms and embeddings",
     "weights": "histograms of weights without a finding",
+    "pictured": "the CSV links of pictures",
     "layers": "histograms of layers without a finding",
     "data": "the CSV links of tables",
     "many": "beyond the 24 of each table",
@@ -75,7 +76,7 @@ def test_less_and_less_is_shown_in_the_stated_order_and_the_page_says_what_is_le
 ) -> None:
     assert said(pages[0]) == ""
     order = [[key for key, words in WORDS.items() if words in said(page)] for page in pages[1:]]
-    rest = ["others", "weights", "layers", "data", "many", "few", "results", "pictures", "barest"]
+    rest = ["others", "weights", "pictured", "layers", "data", "many", "few", "results", "pictures", "barest"]
     steps = [["maps", *rest[:count]] for count in range(len(rest) + 1)]
     steps[-2:] = [[word for word in step if word != "maps"] for step in steps[-2:]]  # all pictures are gone
     assert [step for step, _ in itertools.groupby(order)] == steps
@@ -92,7 +93,7 @@ def test_findings_keep_their_rows_and_their_histograms_until_the_barest_page(pag
     sparks = [page.count('class="spark"') for page in pages]
     assert sparks[0] == sparks[last] > sparks[last + 1] > 0
     rows = [page.count('data-run="net/many" data-layer') for page in pages]
-    assert rows == [60] * (last + 5) + [7 + 24] + [7 + 6] * 3 + [6]
+    assert rows == [60] * (last + 6) + [7 + 24] + [7 + 6] * 3 + [6]
     assert all("data:image/" in page for page in pages[:-2])
     assert "data:image/" not in pages[-2].split("</style>")[1]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import sample_results as samples
 from featreport.report import render
@@ -206,6 +210,51 @@ def test_a_page_that_must_leave_things_out_is_whole_at_every_size():
         )  # the audit reads every one
         assert len(text.encode("utf-8")) <= limit
         assert 'id="left-out"' in text
+
+
+@pytest.mark.parametrize(("name", "opened"), [("forty runs", 3), ("10 models of 60 layers", 1)])
+def test_of_many_runs_the_worst_start_open_and_of_long_ones_the_worst_alone(built, name, opened):
+    _, text = built(name)
+    sections = re.findall(
+        r'<section class="run warn" id="[^"]+" [^>]+>\n<details class="fold"( open)?>', text
+    )
+    assert len(sections) == len(CASES[name]().runs)
+    assert sections.count(" open") == opened
+
+
+def test_a_photo_beside_many_maps_is_painted_and_never_copied():
+    text = render(samples.sample())
+    photos = set(re.findall(r'<pattern id="([^"]+)" href="#whole"', text))
+    painted = re.findall(r'<rect fill="url\(#([^)"]+)\)"', text)
+    assert len(painted) > 2 * len(photos) > 0
+    assert photos == set(painted)
+    assert not photos & set(re.findall(r'<use [^>]*href="#([^"]+)"', text))
+
+
+@pytest.mark.browser
+def test_a_painted_photo_looks_like_the_photo(browser, opens, saved):
+    results = samples.sample()
+    page = opens(browser, saved(render(results)), viewport={"width": 1440, "height": 900})
+    page.evaluate(OPEN_ALL)
+    shown = page.locator(".maps svg rect[fill^='url(#p-']").first
+    anchor = shown.get_attribute("fill")[5:-1]
+    source = next(uri for key, uri in results.pictures.items() if anchor == f"p-{key[:8]}")
+    with Image.open(io.BytesIO(shown.screenshot())) as image:
+        seen = np.asarray(image.convert("RGB"), float)[2:-2, 2:-2]
+    with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
+        whole = image.convert("RGB").resize((seen.shape[1] + 4, seen.shape[0] + 4))
+    photo = np.asarray(whole, float)[2:-2, 2:-2]
+    assert photo.std() > 20
+    assert np.abs(seen - photo).mean() < 12
+
+
+@pytest.mark.browser
+def test_the_words_of_a_histogram_are_laid_out_once_it_is_opened(browser, opens, saved):
+    page = opens(browser, saved(render(samples.sample())))
+    words = page.locator("table.taps .hist text").first
+    assert words.bounding_box() is None
+    page.locator("table.taps .hist summary").first.click()
+    assert words.bounding_box()["width"] > 0
 
 
 @pytest.mark.browser

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import gzip
+import html
 import io
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -192,6 +196,91 @@ def test_the_page_gives_the_values_that_the_kit_gives(results, browser, saved, o
             room = GREY * (run.maps[0].high - run.maps[0].low) if "channel" in head else 0.0
             np.testing.assert_allclose(found, exact, rtol=1e-4, atol=room)
     assert page.record.messages == []
+
+
+LINK = re.compile(
+    r'<figure class="maps".*?<a download="([^"]+)" href="data:([^"]+)">(CSV[^<]*)</a>.*?</figure>', re.DOTALL
+)
+
+
+def coarse(run: Run, results: Results) -> list[tuple[list[tuple[str, ...]], np.ndarray]]:
+    """Return places and numbers of what a run's pictures show, in the order of the page, out of the kit's values."""
+    grey = embedded.pixels(results.pictures[run.kernel_norms[0].picture], "L")
+    filters = values.of_kernels(run.kernels, embedded.kernels(run.kernels, results.pictures), planes_of(run))
+    whole = [filters, values.of_norms(run.kernel_norms[0], grey)]
+    whole += [values.of_maps(run, one, results.pictures) for one in run.maps]
+    found = []
+    for every in whole:
+        _, places, numbers = unpacked(every)
+        if every.keys == ("image", "unit"):
+            found.append((places, numbers))
+            continue
+        keys = [place[:-1] or place for place in places]  # without the line; a row of norms is a line
+        groups = {key: numbers[[at for at, one in enumerate(keys) if one == key]] for key in keys}
+        told = [[group.min(), group.mean(), group.max()] for group in groups.values()]
+        found.append((list(groups), np.array(told)))
+    return found
+
+
+def test_every_picture_has_its_numbers_in_a_link_that_needs_no_script(results) -> None:
+    page = render(results)
+    assert page.count('<figure class="maps"') == 8
+    links = LINK.findall(page)
+    assert len(links) == 8
+    labels = ["CSV per filter", "CSV per row", "CSV per map", "CSV"] * 2
+    assert [label.removesuffix(" (gzip)") for _, _, label in links] == labels
+    wanted = [one for run in results.runs for one in coarse(run, results)]
+    for (name, link, label), (places, numbers) in zip(links, wanted, strict=True):
+        kind, _, told = html.unescape(link).partition(",")
+        packed = kind == "application/gzip;base64"
+        assert packed == name.endswith(".csv.gz") == label.endswith("(gzip)")
+        text = gzip.decompress(base64.b64decode(told)).decode() if packed else unquote(told)
+        head, *lines = csv.reader(io.StringIO(text, newline=""))
+        least = head.index("value" if "value" in head else "least")
+        assert head[least:] in (["value"], ["least", "mean", "greatest"])
+        keys = [place for place, key in enumerate(head[:least]) if key not in {"dead", "fires_most_on"}]
+        assert [tuple(line[place] for place in keys) for line in lines] == places
+        found = np.array([line[least:] for line in lines], float)
+        np.testing.assert_allclose(found, numbers, rtol=0.006, atol=1e-6)  # three digits
+
+
+def test_what_a_map_is_of_stands_beside_its_numbers() -> None:
+    results = samples.sample()
+    run = next(run for run in results.runs if any(tap.dead for tap in run.activations))
+    dead = {tap.layer: set(tap.dead) for tap in run.activations}
+    page = render(results).split(f'data-run="{run.id}" data-status')[1].split("</section>")[0]
+    links = [link for name, link, _ in LINK.findall(page) if "-maps." in name]
+    maps = sorted(
+        (one for one in run.maps if one.kind == "maps"),
+        key=lambda one: page.index(f'Feature maps of {one.layer}"'),
+    )
+    for shown, link in zip(maps, links, strict=True):
+        kind, _, told = html.unescape(link).partition(",")
+        text = gzip.decompress(base64.b64decode(told)).decode() if "base64" in kind else unquote(told)
+        lines = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert [line["image"] for line in lines[:: len(shown.channels)]] == [
+            run.images.files[at].name for at in shown.images
+        ]
+        assert [line["dead"] == "true" for line in lines] == [
+            channel in dead[shown.layer] for channel in shown.channels
+        ] * len(shown.images)
+
+
+@pytest.mark.browser
+def test_the_numbers_of_a_picture_are_saved_with_scripts_off(
+    results, browser, saved, opens, tmp_path
+) -> None:
+    page = opens(browser, saved(render(results)), java_script_enabled=False)
+    run = page.locator("section[data-run]").first
+    link = run.locator("figure.maps figcaption a[download]").first
+    assert run.locator("figcaption button").count() == 0
+    with page.expect_download() as started:
+        link.click()
+    target = tmp_path / started.value.suggested_filename
+    started.value.save_as(target)
+    text = gzip.decompress(target.read_bytes()).decode() if target.suffix == ".gz" else target.read_text()
+    assert text.startswith("filter,input,least,mean,greatest\n0,red,")
+    assert len(text.splitlines()) == 1 + 7 * 3
 
 
 @pytest.mark.browser

@@ -36,6 +36,9 @@ def of_maps(
         return None
     numbers = shown.low * (1 - shares) + shown.high * shares
     dead = set(tap.dead) if tap else set()
+    silent = (
+        {channel: channel in dead for channel in shown.channels} if tap else {}
+    )  # of no tap it is not known
     images = [_image(run, place) for place in shown.images]
     parts: list[str | int] = [anchor, shown.layer]
     parts += [part for part in (shown.output, shown.call) if part]
@@ -43,7 +46,7 @@ def of_maps(
         table = _table(
             ("image", "unit", "dead", "value"),
             (
-                (image, unit, unit in dead, value)
+                (image, unit, silent.get(unit), value)
                 for image, values in zip(images, numbers.reshape(len(images), -1).tolist(), strict=True)
                 for unit, value in zip(shown.channels, values, strict=False)
             ),
@@ -55,7 +58,7 @@ def of_maps(
     table = _table(
         keys,
         (
-            (image, channel, channel in dead, *where[place : place + 1], *told)
+            (image, channel, silent.get(channel), *where[place : place + 1], *told)
             for image, row in zip(images, numbers.tolist(), strict=True)
             for place, (channel, told) in enumerate(zip(shown.channels, row, strict=True))
         ),
