@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-from base64 import b64decode
 from threading import Thread
+from urllib.parse import unquote
 
 import pytest
 
@@ -60,7 +60,7 @@ def test_of_lines_that_coincide_each_is_seen() -> None:
         compare(lines, "salt", hues, "rectifier"),
         trend(tracks, ["build 1", "this build"], "salt", hues),
     ):
-        drawing = b64decode(made.source.partition(",")[2]).decode()
+        drawing = unquote(made.source.partition(",")[2])
         dashes = {
             hue: re.findall(
                 rf"stroke-dasharray: ([\d.,]+); stroke-dashoffset: (-?[\d.]+); stroke: {hue}", drawing

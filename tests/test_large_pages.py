@@ -224,8 +224,8 @@ def test_of_many_runs_the_worst_start_open_and_of_long_ones_the_worst_alone(buil
 
 def test_a_photo_beside_many_maps_is_painted_and_never_copied():
     text = render(samples.sample())
-    photos = set(re.findall(r'<pattern id="([^"]+)" href="#whole"', text))
-    painted = re.findall(r'<rect fill="url\(#([^)"]+)\)"', text)
+    photos = set(re.findall(r'<marker id="([^"]+)"', text))
+    painted = re.findall(r'<line marker-start="url\(#([^)"]+)\)"', text)
     assert len(painted) > 2 * len(photos) > 0
     assert photos == set(painted)
     assert not photos & set(re.findall(r'<use [^>]*href="#([^"]+)"', text))
@@ -236,10 +236,16 @@ def test_a_painted_photo_looks_like_the_photo(browser, opens, saved):
     results = samples.sample()
     page = opens(browser, saved(render(results)), viewport={"width": 1440, "height": 900})
     page.evaluate(OPEN_ALL)
-    shown = page.locator(".maps svg rect[fill^='url(#p-']").first
-    anchor = shown.get_attribute("fill")[5:-1]
+    shown = page.locator(".maps svg line[marker-start]").first
+    page.locator(".maps svg:has(line[marker-start])").first.scroll_into_view_if_needed()
+    anchor = shown.get_attribute("marker-start")[5:-1]
     source = next(uri for key, uri in results.pictures.items() if anchor == f"p-{key[:8]}")
-    with Image.open(io.BytesIO(shown.screenshot())) as image:
+    box = shown.evaluate("""(line) => {
+      const svg = line.ownerSVGElement.getBoundingClientRect();
+      const { a, d, e, f } = line.transform.baseVal[0].matrix;
+      return { x: svg.x + e, y: svg.y + f, width: a, height: d };
+    }""")
+    with Image.open(io.BytesIO(page.screenshot(clip=box))) as image:
         seen = np.asarray(image.convert("RGB"), float)[2:-2, 2:-2]
     with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
         whole = image.convert("RGB").resize((seen.shape[1] + 4, seen.shape[0] + 4))

@@ -275,9 +275,11 @@ def test_beside_the_maps_stands_the_part_of_a_photo_that_the_network_saw(tmp_pat
     results = featreport.build(manifest)
     assert results.runs[0].images.files[0].seen == pytest.approx([1 / 6, 1 / 6, 2 / 3, 2 / 3])
     page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
-    views = dict(re.findall(r'<pattern id="([^"]+-seen)" href="#[^"]+" viewBox="([^"]+)"', page))
+    views = dict(re.findall(r'<marker id="([^"]+-seen)" viewBox="([^"]+)"', page))
     assert set(views.values()) == {"2 2 8 8"}
-    used = re.findall(r'<svg role="img" aria-label="Channels.*?<rect fill="url\(#([^"]+)\)"', page, re.DOTALL)
+    used = re.findall(
+        r'<svg role="img" aria-label="Channels.*?<line marker-start="url\(#([^"]+)\)"', page, re.DOTALL
+    )
     assert used
     assert set(used) <= set(views)
     assert "Photos beside the maps are cut to the part that the network was given." in page
@@ -295,7 +297,7 @@ def test_a_photo_that_was_stretched_stands_in_the_proportions_of_the_input(tmp_p
         sizes = [
             (float(width), float(height))
             for anchor, width, height in re.findall(
-                r'<rect fill="url\(#([^"]+)\)" x="0" y="[^"]+\.\d" width="([^"]+)" height="([^"]+)"/>',
+                r'<line marker-start="url\(#([^"]+)\)" transform="matrix\(([^ ]+) 0 0 ([^ ]+) 0 [1-9][^ ]*\)"/>',
                 page,
             )
             if anchor.removesuffix("-seen") in anchors

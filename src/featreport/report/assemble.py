@@ -49,7 +49,6 @@ _RESERVED = (
     "method",
     "main",
     "hatch",
-    "whole",
     "grey",
     "left-out",
     "featreport-results",

@@ -32,7 +32,7 @@ class Shelf:
         self._in_place |= {figure.picture for one in results.extras for figure in one.figures}
         self._photos = {file.picture for run in results.runs for file in run.images.files if file.picture}
         self._in_place -= self._photos
-        self._photos -= uses.keys()  # the script reads the pixels of these: they stand there themselves
+        self._photos -= uses.keys() | inputs  # the script reads the pixels of those, and a filter takes these
 
     @property
     def any(self) -> bool:

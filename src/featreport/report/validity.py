@@ -80,7 +80,7 @@ class Nesting:
             return
         opened = _Open(tag, place, parent.svg, parent.line, parent.control, parent.plain, parent.named)
         if parent.svg:
-            opened.named |= tag in {"symbol", "pattern"}
+            opened.named |= tag in {"symbol", "marker"}
         elif tag == "svg":
             self._drawing(found, opened)
         elif tag in LINES:
