@@ -17,13 +17,14 @@ from featreport.statistics.places import PER_IMAGE
 from featreport.statistics.reduction import reduce_into
 from featreport.statistics.table import Limits, blank, merge
 
-ROOM = 4096  # channels to begin with
+ROOM = 1 << 14  # channels side by side: 1.9 MiB
 
 
 @dataclass
 class Account:
-    """The place of one tap in the ledger: columns `at … at + channels`, its row of cells, states of its own."""
+    """The place of one tap in the ledger: columns `at … at + channels` of a page, its row of cells, its own states."""
 
+    page: int
     at: int
     channels: int
     row: int
@@ -35,33 +36,33 @@ class Account:
 class Ledger:
     """Tables, samples and states of every tap of a run, on the device until the end.
 
-    A tensor is read when it is recorded; the tables of a batch are joined to the run's in one go by `end_batch`.
+    The tables lie in pages, so that one more tap copies nothing. A tensor is read when it is recorded, into a page of
+    the batch that stands for one page of the run: it is joined to that when another page's turn comes. Taps come in
+    the same order in every batch, so that happens once for each page.
     """
 
     def __init__(self, statistics: Sequence[Statistic], device: torch.device) -> None:
         self._statistics = statistics
         self._device = device
-        self._total = blank(ROOM, device)
+        self._pages: list[Tensor] = []
+        self._used: list[int] = []  # channels of each page
         self._batch = blank(ROOM, device)
         self._blank = blank(1, device)
+        self._open: tuple[int, int, int] | None = None  # page, and its columns in use
         self._cells = Counters(device)
-        self._sums = torch.zeros(0, dtype=self._total.dtype, device=device)
+        self._sums = torch.zeros(0, dtype=self._batch.dtype, device=device)
         self._accounts: list[Account] = []
-        self._channels = 0
 
     def open(self, channels: int, limits: Limits) -> Account:
         """Make room for a tap."""
         states = [statistic.start(channels, self._device) for statistic in self._statistics]
-        account = Account(self._channels, channels, self._cells.open(), limits, states)
+        if not self._pages or self._used[-1] + channels > self._pages[-1].shape[1]:
+            self._pages.append(blank(max(channels, ROOM), self._device))
+            self._used.append(0)
+        page, at = len(self._pages) - 1, self._used[-1]
+        account = Account(page, at, channels, self._cells.open(), limits, states)
         self._accounts.append(account)
-        self._channels += channels
-        missing = self._channels - self._total.shape[1]
-        if missing > 0:
-            more = self._blank.repeat(
-                1, max(missing, self._total.shape[1] // 4)
-            )  # on the device: nothing waits
-            self._total = torch.cat([self._total, more], 1)
-            self._batch = torch.cat([self._batch, more], 1)
+        self._used[-1] += channels
         return account
 
     def record(self, account: Account, values: Tensor, first: int) -> None:
@@ -71,24 +72,41 @@ class Ledger:
         """
         n, c, p = values.shape
         if self._sums.numel() < n * c:
-            self._sums = torch.zeros(n * c, dtype=self._total.dtype, device=self._device)
+            self._sums = torch.zeros(n * c, dtype=self._batch.dtype, device=self._device)
         sums = self._sums[: n * c].view(n, c)
         cells = self._cells.row(account.row, n * min(c * p, PER_IMAGE))
+        self._turn_to(account)
         reduce_into(self._batch, account.at, sums, values, account.limits, first, cells)
         account.measured += n * p
         for statistic, state in zip(self._statistics, account.states, strict=True):
             if state:
                 statistic.update(state, sums / p)
 
+    def _turn_to(self, account: Account) -> None:
+        """Let the batch's page stand for the account's, which will be written to."""
+        low, high = account.at, account.at + account.channels
+        if self._open is not None and self._open[0] != account.page:
+            self.end_batch()
+        if self._open is not None:
+            low, high = min(low, self._open[1]), max(high, self._open[2])
+        elif self._batch.shape[1] < high:  # one tap that is wider than a page
+            self._batch = blank(high, self._device)
+        self._open = account.page, low, high
+
     def end_batch(self) -> None:
-        """Join the batch's tables to the run's."""
-        merge(self._total[:, : self._channels], self._batch[:, : self._channels])
-        self._batch[:, : self._channels] = self._blank
+        """Join what the batch's page holds to the run's."""
+        if self._open is None:
+            return
+        page, low, high = self._open
+        merge(self._pages[page][:, low:high], self._batch[:, low:high])
+        self._batch[:, low:high] = self._blank
+        self._open = None
 
     def tensors(self) -> list[Tensor]:
         """Return all that is kept, on the device: what `measured` wants back from the host."""
         own = [tensor for account in self._accounts for state in account.states for tensor in state.values()]
-        return [self._total[:, : self._channels], *self._cells.tensors(), *own]
+        tables = [page[:, :used] for page, used in zip(self._pages, self._used, strict=True)]
+        return [*tables, *self._cells.tensors(), *own]
 
     def measured(
         self, host: Sequence[NDArray[Any]], accounts: Sequence[Account], images: Sequence[int | None]
@@ -100,14 +118,16 @@ class Ledger:
             accounts: the taps asked for.
             images: how many images each of them saw; None where no axis is the batch.
         """
-        table, chunks = host[0].astype(np.float64, copy=False), self._cells.chunks
-        cells, own = host[1 : 1 + chunks], iter(host[1 + chunks :])
+        pages = len(self._pages)
+        kept = pages + self._cells.chunks
+        tables, cells, own = host[:pages], host[pages:kept], iter(host[kept:])
         states = {
             account.row: [{name: next(own) for name in state} for state in account.states]
             for account in self._accounts
         }
         for account, seen in zip(accounts, images, strict=True):
-            columns = table[:, account.at : account.at + account.channels]
+            columns = tables[account.page][:, account.at : account.at + account.channels]
+            columns = columns.astype(np.float64, copy=False)
             counts = Counters.of_row(cells, account.row)  # of one tap at a time: it is large
             yield [
                 Measured(columns, counts, seen, account.measured, account.limits.upper, state)
