@@ -28,9 +28,10 @@ MAY = {
     "plan": {"manifest", "remote", "sources.catalogue"},
     "sources": set(),
     "checkpoints": {"sources"},
-    "images": set(),
-    "statistics": set(),
-    "collect": {"statistics", "sources", "checkpoints", "images"},
+    "memory": set(),
+    "images": {"memory"},
+    "statistics": {"memory"},
+    "collect": {"statistics", "sources", "checkpoints", "images", "memory"},
     "executors": {"collect", "collector", "statistics", "plan.fingerprint", "results.entries"},
     "results": set(),
     "judge": {"report.formats"},
@@ -76,7 +77,7 @@ MAY = {
     "__main__": {"cli"},
     "__init__": {"pipeline", "results"},
 }
-TORCH = {"sources", "checkpoints", "images", "statistics", "collect", "at_hand"}
+TORCH = {"sources", "checkpoints", "images", "statistics", "collect", "at_hand", "memory"}
 ONLY = {
     "yaml": {"manifest"},
     "matplotlib": {"figures", "paper"},

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from featreport import memory
 from featreport.collect.digest import StateDigest
 from featreport.collect.outputs import tensors_of
 from featreport.results.schema import Faithfulness
@@ -44,8 +45,8 @@ class Proof:
     def plain(self, forward: Callable[[Tensor], object], inputs: Tensor) -> None:
         """Run the first batch as nobody watches; afterwards the random numbers stand where they stood."""
         self._numbers = _random_state(self.device)
-        self._inputs = inputs.clone()
-        self._plain = self._unwatched(forward, self._inputs)
+        self._plain = self._unwatched(forward, inputs)
+        self._inputs = memory.copy(inputs)  # the watched forward may write into its own
         self.compared = len(inputs)
 
     def compare(self, output: object) -> None:

@@ -114,6 +114,7 @@ def _one_size(job: Job, model: nn.Module, size: int) -> Pass:
             inputs = batch.tensor.to(job.device, job.dtype, non_blocking=job.on_accelerator)
             if not count:
                 proof.plain(forward, inputs)
+                give_memory_back()  # the watched pass finds room elsewhere: its tables and maps stay
                 stack.enter_context(taps.attached())
             collector.begin_batch(count, len(batch.indices))
             with taps.one_pass(partial(job.deadline.check, "forward")):

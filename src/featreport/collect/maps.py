@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
+from featreport import memory
 from featreport.collect.layout import Layout
 from featreport.collect.taps import Tap
 from featreport.plan.types import Which
@@ -55,7 +56,7 @@ class Room:
         """Return a float32 copy that stays."""
         size = values.numel()
         if self._free is None or self._free.numel() < size:
-            self._free = torch.empty(max(size, CHUNK), dtype=torch.float32, device=values.device)
+            self._free = memory.zeros((max(size, CHUNK),), torch.float32, values.device)
         own, self._free = self._free[:size].view(values.shape), self._free[size:]
         return own.copy_(values)
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from featreport import memory
 from featreport.statistics.cells import CELLS
 
 ROWS = 64  # of a chunk: 4 MiB
@@ -23,7 +24,7 @@ class Chunk:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.counts = torch.zeros((ROWS, CELLS + 1), dtype=torch.int32, device=device)
+        self.counts = memory.zeros((ROWS, CELLS + 1), torch.int32, device)  # most are never counted in
         self.carry: Tensor | None = None
         self.counted = [0] * ROWS  # values since the carry, at most in one cell
 

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featreport import memory
+
 
 class Field(IntEnum):
     """A row of the table `[fields, channels]`. Moments, extrema and magnitude are of finite values only."""
@@ -72,7 +74,8 @@ def _column(device: torch.device) -> Tensor:
 
 def blank(channels: int, device: torch.device) -> Tensor:
     """Return the table `[fields, channels]` before anything was seen."""
-    return _column(device).expand(-1, channels).clone(memory_format=torch.contiguous_format)
+    table = memory.zeros((len(Field), channels), precise(device), device)
+    return table.copy_(_column(device))
 
 
 def merge(into: Tensor, other: Tensor) -> None:
