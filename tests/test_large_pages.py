@@ -232,26 +232,41 @@ def test_a_photo_beside_many_maps_is_painted_and_never_copied():
 
 
 @pytest.mark.browser
-def test_a_painted_photo_looks_like_the_photo(browser, opens, saved):
-    results = samples.sample()
+@pytest.mark.parametrize("seen", [(0.0, 0.0, 1.0, 1.0), (0.25, 0.125, 0.5, 0.75)])
+def test_a_painted_photo_looks_like_the_photo_where_it_stands_and_so_does_a_part_of_it(
+    browser, opens, saved, seen
+):
+    results = with_seen(samples.sample(), seen)
     page = opens(browser, saved(render(results)), viewport={"width": 1440, "height": 900})
     page.evaluate(OPEN_ALL)
-    shown = page.locator(".maps svg line[marker-start]").first
+    line = page.locator(".maps svg line[marker-start]").first
     page.locator(".maps svg:has(line[marker-start])").first.scroll_into_view_if_needed()
-    anchor = shown.get_attribute("marker-start")[5:-1]
-    source = next(uri for key, uri in results.pictures.items() if anchor == f"p-{key[:8]}")
-    box = shown.evaluate("""(line) => {
+    anchor = line.get_attribute("marker-start")[5:-1]
+    assert anchor.endswith("-seen") == (seen[2] < 1)
+    source = next(uri for key, uri in results.pictures.items() if anchor.startswith(f"p-{key[:8]}"))
+    box = line.evaluate("""(line) => {
       const svg = line.ownerSVGElement.getBoundingClientRect();
       const { a, d, e, f } = line.transform.baseVal[0].matrix;
       return { x: svg.x + e, y: svg.y + f, width: a, height: d };
     }""")
     with Image.open(io.BytesIO(page.screenshot(clip=box))) as image:
-        seen = np.asarray(image.convert("RGB"), float)[2:-2, 2:-2]
+        shown = np.asarray(image.convert("RGB"), float)[2:-2, 2:-2]
     with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
-        whole = image.convert("RGB").resize((seen.shape[1] + 4, seen.shape[0] + 4))
+        left, top, width, height = (share * side for share, side in zip(seen, 2 * image.size, strict=True))
+        box = left, top, left + width, top + height
+        whole = image.convert("RGB").resize((shown.shape[1] + 4, shown.shape[0] + 4), box=box)
     photo = np.asarray(whole, float)[2:-2, 2:-2]
     assert photo.std() > 20
-    assert np.abs(seen - photo).mean() < 12
+    assert np.abs(shown - photo).mean() < 12
+
+
+def with_seen(results, seen):
+    """The results, as if the networks had been given this part of every photo."""
+    runs = []
+    for run in results.runs:
+        files = [file.model_copy(update={"seen": list(seen)}) for file in run.images.files]
+        runs.append(run.model_copy(update={"images": run.images.model_copy(update={"files": files})}))
+    return results.model_copy(update={"runs": runs})
 
 
 @pytest.mark.browser
