@@ -306,6 +306,7 @@ def clear(
 def main() -> NoReturn:
     """Run the command line; every expected error is its message and its exit code."""
     process.in_utf8()
+    process.steady_streams()
     process.one_heap()  # before the first thread, which would have another made
     process.hear_signals(Terminated)
     collector.process.ours = True
@@ -336,7 +337,7 @@ def _code() -> int:
     except (KeyboardInterrupt, typer.Abort):
         print(INTERRUPTED, file=sys.stderr)
         code = process.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone
+    except process.Unread:
         code = OutputError.exit_code
     except Exception as error:  # noqa: BLE001 - the last resort, which prints it whole
         if hasattr(error, "format_message") and hasattr(error, "show"):  # a usage error of the command line

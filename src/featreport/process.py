@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
+
+from featreport.errors import OutputError
 
 INTERRUPTED, TERMINATED = 130, 143
 M_ARENA_MAX = -8  # of malloc.h
@@ -67,6 +71,71 @@ def in_utf8() -> None:
     """
     if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - no shell is meant
+
+
+class _Log(io.TextIOWrapper):
+    """Standard error: where it can no longer be written (the disk is full, its reader gone), the build goes on."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
+class Unread(Exception):  # noqa: N818 - no error: `featreport diff A B | head -1`
+    """Whoever read standard output has gone."""
+
+
+class _Result(io.TextIOWrapper):
+    """Standard output: where it cannot be written, that is an error of its own."""
+
+    def write(self, text: str) -> int:
+        with _told():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _told():
+            super().flush()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise Unread from error  # typer would end the process with 1: that a check failed
+    except OSError as error:
+        raise OutputError(
+            f"standard output cannot be written: {error.strerror or error}; what was to be written to files is written."
+        ) from error
+
+
+def steady_streams() -> None:
+    """Let a log that cannot be written end no build, and tell a result that cannot be from a bug.
+
+    A closed descriptor is opened on nothing: the next file would get its number, and whatever C prints with it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = _steady(sys.stdout, _Result)
+    sys.stderr = _steady(sys.stderr, _Log)
+
+
+def _steady(stream: TextIO | None, kind: type[io.TextIOWrapper]) -> TextIO:
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - for the whole process
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    return kind(
+        stream.buffer, stream.encoding, stream.errors, None, stream.line_buffering, write_through=True
+    )
 
 
 def one_heap() -> None:

@@ -29,6 +29,14 @@ def show(comparison: Comparison, stream: TextIO) -> None:
         stream.reconfigure(errors="replace")  # an ASCII terminal gets question marks, not a traceback
     width = None if stream.isatty() else COLUMNS
     console = Console(file=stream, width=width, highlight=False, emoji=False, soft_wrap=False)
+    with (
+        console.capture() as told
+    ):  # written in one go, by us: rich would end the process where the reader has gone
+        _show(comparison, console)
+    stream.write(told.get())
+
+
+def _show(comparison: Comparison, console: Console) -> None:
     console.print(Text(formats.clean(comparison.verdict), style="bold"))
     for note in filter(None, (largest(comparison), *_notes(comparison))):
         console.print(Text(formats.clean(note), style="dim"))
