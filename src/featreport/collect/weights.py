@@ -53,8 +53,9 @@ def parameters(
     owned = owners(model)
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        if parameter.is_complex():  # listed as unmeasured
+    for name, (owner, local) in owned.items():
+        parameter = owner._parameters.get(local)  # noqa: SLF001 - as `owners` has it
+        if parameter is None or parameter.is_complex():  # the latter are listed as unmeasured
             continue
         names.setdefault(id(parameter), []).append(name)
         tensors[id(parameter)] = parameter

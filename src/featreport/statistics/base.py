@@ -146,6 +146,13 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+def median(values: NDArray[np.float64]) -> float:
+    """Return the median of at least one number, none of them NaN; of few NumPy's own takes three times as long."""
+    ordered = np.sort(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(ordered[(ordered.size - 1) // 2 : ordered.size // 2 + 1].mean())
+
+
 def indices(mask: NDArray[np.bool_]) -> list[int]:
     """The channels of a mask."""
     found: list[int] = np.flatnonzero(mask).tolist()

@@ -15,7 +15,7 @@ from featreport.statistics.base import Measured, State, Statistic
 from featreport.statistics.counters import Counters
 from featreport.statistics.places import PER_IMAGE
 from featreport.statistics.reduction import reduce_into
-from featreport.statistics.table import Limits, blank, merge
+from featreport.statistics.table import Limits, blank, lasting, merge
 
 ROOM = 1 << 14  # channels side by side: 1.9 MiB
 
@@ -46,7 +46,7 @@ class Ledger:
         self._device = device
         self._pages: list[Tensor] = []
         self._used: list[int] = []  # channels of each page
-        self._batch = blank(ROOM, device)
+        self._batch = lasting(ROOM, device)
         self._blank = blank(1, device)
         self._open: tuple[int, int, int] | None = None  # page, and its columns in use
         self._cells = Counters(device)
@@ -57,7 +57,7 @@ class Ledger:
         """Make room for a tap."""
         states = [statistic.start(channels, self._device) for statistic in self._statistics]
         if not self._pages or self._used[-1] + channels > self._pages[-1].shape[1]:
-            self._pages.append(blank(max(channels, ROOM), self._device))
+            self._pages.append(lasting(max(channels, ROOM), self._device))
             self._used.append(0)
         page, at = len(self._pages) - 1, self._used[-1]
         account = Account(page, at, channels, self._cells.open(), limits, states)
@@ -90,7 +90,7 @@ class Ledger:
         if self._open is not None:
             low, high = min(low, self._open[1]), max(high, self._open[2])
         elif self._batch.shape[1] < high:  # one tap that is wider than a page
-            self._batch = blank(high, self._device)
+            self._batch = lasting(high, self._device)
         self._open = account.page, low, high
 
     def end_batch(self) -> None:

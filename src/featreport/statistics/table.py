@@ -74,8 +74,12 @@ def _column(device: torch.device) -> Tensor:
 
 def blank(channels: int, device: torch.device) -> Tensor:
     """Return the table `[fields, channels]` before anything was seen."""
-    table = memory.zeros((len(Field), channels), precise(device), device)
-    return table.copy_(_column(device))
+    return _column(device).expand(-1, channels).clone(memory_format=torch.contiguous_format)
+
+
+def lasting(channels: int, device: torch.device) -> Tensor:
+    """Return a blank table that stays while a network runs (see `memory`)."""
+    return memory.zeros((len(Field), channels), precise(device), device).copy_(_column(device))
 
 
 def merge(into: Tensor, other: Tensor) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from featreport.statistics.base import number, share
+from featreport.statistics.base import median, number, share
 from featreport.statistics.weights.base import Subject, WeightStatistic, register
 
 
@@ -41,5 +41,5 @@ class DeadFilters(WeightStatistic):
                 {"channel": channel, "peak": float(peaks[channel]), "norm": float(norms[channel])}
                 for channel in dead
             ],
-            "median_norm": number(float(np.median(clean))) if clean.size else None,
+            "median_norm": number(median(clean)) if clean.size else None,
         }

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from featreport.statistics.base import share
+from featreport.statistics.base import median, share
 from featreport.statistics.weights.base import Described, describe
 
 SMALL = 1e-2  # |γ|, network slimming
@@ -116,12 +116,10 @@ def _effective(scale: Array | None, variance: Array | None, eps: float) -> dict[
         return dict.fromkeys(names)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = (1.0 if scale is None else scale) / np.sqrt(variance + eps)
-    found = np.sort(found[np.isfinite(found)])
+    found = found[np.isfinite(found)]
     if not found.size:
         return dict.fromkeys(names)
-    with np.errstate(over="ignore"):
-        median = found[(found.size - 1) // 2 : found.size // 2 + 1].mean()
-    return dict(zip(names, (float(found[0]), float(median), float(found[-1])), strict=True))
+    return dict(zip(names, (float(found.min()), median(found), float(found.max())), strict=True))
 
 
 def _untouched(
