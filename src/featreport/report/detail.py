@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from featreport.report import formats
-from featreport.report.cells import BufferRow, Cell, NormRow, TapRow, WeightGroup, WeightRow
+from featreport.report.cells import Bars, BufferRow, Cell, NormRow, TapRow, WeightGroup, WeightRow
 from featreport.report.checks import relinked
 from featreport.report.drawn import MapFigure
 from featreport.report.page import FindingLine, Page, RunPage
@@ -20,8 +20,10 @@ MANY, FEW = 24, 6  # rows without a finding that each table keeps
 _ROWS = "rows without a finding beyond the {} of each table with the most values near zero"
 GOLDEN = 0.6180339887498949  # its multiples, taken modulo 1, are spread evenly however many there are
 TRIES = 3
-DOUBT = 0.05  # by which the estimate of what maps take may be wrong; over photos it was 0.02
-MARKUP = 1500  # bytes of a figure beside its pictures, about
+DOUBT = 0.02  # by which the estimate of what maps and histograms take may be wrong; over photos it was 0.005
+MARKUP = 1770  # bytes of a figure that shows pictures again, about
+BARS = 151  # bytes of a histogram beside its path and its words,
+TICK, ZERO = 20, 44  # of a tick beside its text, and of the bar of zeros
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Step:
 
     words: str  # empty: the page counts it itself
     apply: Callable[[Page, int], Page]
+    weighed: bool = (
+        False  # whether what it frees can be estimated: where that is by far not enough, no page is made
+    )
 
 
 def steps(results_file: str | None) -> tuple[Step, ...]:
@@ -47,11 +52,9 @@ def steps(results_file: str | None) -> tuple[Step, ...]:
         _fixed(_ROWS.format(most), partial(_with_rows, most=most, flagged=True)) for most in (MANY, FEW)
     )
     always = (
-        Step("", _without_maps),
-        _fixed(
-            "histograms of biases, norms and embeddings", partial(_without_tensor_histograms, headline=False)
-        ),
-        _fixed("histograms of weights without a finding", partial(_without_tensor_histograms, headline=True)),
+        Step("", _without_maps, weighed=True),
+        Step("histograms of biases, norms and embeddings", _without_other_histograms, weighed=True),
+        Step("histograms of weights without a finding", _without_weight_histograms, weighed=True),
         _fixed("the CSV links of pictures (featreport export writes every value)", _without_picture_data),
         _fixed("histograms of layers without a finding", _without_layer_histograms),
         _fixed("the CSV links of tables (featreport export writes them)", _without_data),
@@ -78,6 +81,7 @@ def lighter(page: Page, results_file: str | None) -> Generator[Page, int, None]:
     Sent in turn: by how many bytes the latest page is too large.
     """
     words: list[str] = []
+    unsure = 0.0
     page = _saying(page, words)
     excess = yield page
     for step in steps(results_file):
@@ -86,12 +90,13 @@ def lighter(page: Page, results_file: str | None) -> Generator[Page, int, None]:
             if less == page:
                 break
             words += [step.words] if step.words and step.words not in words else []
-            freed = _of_maps(page) - _of_maps(less)
+            freed = _weighed(page) - _weighed(less)
+            unsure += DOUBT * freed
             page = _saying(less, words)
-            if excess - freed > DOUBT * freed > 0:  # all maps that may go are gone, and by far not enough
+            if step.weighed and excess - freed > unsure > 0:  # all that may go is gone, and by far not enough
                 excess -= freed
                 break
-            excess = yield page
+            excess, unsure = (yield page), 0.0
 
 
 def _fixed(words: str, apply: Callable[[Page], Page]) -> Step:
@@ -150,9 +155,19 @@ def _by_picture(page: Page) -> dict[str, list[tuple[int, int, MapFigure]]]:
     return groups
 
 
-def _of_maps(page: Page) -> int:
-    """Return how many bytes the maps of a page take, about."""
-    return sum(_weight(group) for group in _by_picture(page).values())
+def _weighed(page: Page) -> int:
+    """Return how many bytes the maps and histograms of a page take, about."""
+    bars = [row.bars for run in page.runs for row in run.taps]
+    bars += [row.bars for run in page.runs for group in run.groups for row in group.rows]
+    return sum(_of_bars(one) for one in bars if one is not None) + sum(
+        _weight(group) for group in _by_picture(page).values()
+    )
+
+
+def _of_bars(bars: Bars) -> int:
+    texts = (bars.spark.path, bars.words, *(tick.text for tick in bars.ticks))
+    zero = ZERO * (bars.spark.zero_x is not None)
+    return BARS + TICK * len(bars.ticks) + zero + sum(len(text.encode()) for text in texts)
 
 
 def _weight(group: Sequence[tuple[int, int, MapFigure]]) -> int:
@@ -178,6 +193,14 @@ def _without_picture_data(page: Page) -> Page:
 
 def _without_data(page: Page) -> Page:
     return replace(page, runs=tuple(replace(run, data=()) for run in page.runs), data=())
+
+
+def _without_weight_histograms(page: Page, _excess: int) -> Page:
+    return _without_tensor_histograms(page, headline=True)
+
+
+def _without_other_histograms(page: Page, _excess: int) -> Page:
+    return _without_tensor_histograms(page, headline=False)
 
 
 def _without_tensor_histograms(page: Page, *, headline: bool) -> Page:

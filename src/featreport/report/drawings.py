@@ -21,7 +21,7 @@ WIDEST, THINNEST = 96.0, 1.0  # of a thumbnail
 GRID = 640.0  # the widest grid of units
 LARGEST_CELL = 24.0
 LOUDEST = 36.0  # height of the image that fires a channel most
-MARKUP = 1500  # bytes of a figure beside its pictures, about
+MARKUP = 1770  # bytes of a figure beside its pictures, about: of few images it is less
 _RULES = {
     "first": "",
     "strongest": ", the strongest first",
