@@ -20,7 +20,6 @@ from threading import Event
 
 import torch
 
-from featreport import memory
 from featreport.errors import ImagesError
 from featreport.images.decode import ImageUnusable, decode
 from featreport.images.pictures import encode_photo
@@ -29,8 +28,8 @@ from featreport.images.transform import make_transform
 from featreport.plan.types import ImageRef, TransformSpec
 from featreport.results.schema import FailedImage, ImageFile
 
+LOOK_AHEAD = 2  # batches
 MOST_WORKERS = 16
-AHEAD = 4  # images for each thread, where a batch has fewer: one that takes long is waited for by none
 OWN = ("spec", "none")  # transforms that are ours, without an operation of torch in a thread
 
 
@@ -86,14 +85,12 @@ class ImageBatches:
         start = 0
         for ready in self._in_order():
             if waiting and (len(waiting) == self.batch_size or ready.tensor.shape != waiting[0].tensor.shape):
-                batch, waiting = self._stack(waiting, start), []  # nothing holds them singly any longer
-                start += len(batch.indices)
-                yield batch
-                del batch
+                yield self._stack(waiting, start)
+                start += len(waiting)
+                waiting = []
             waiting.append(ready)
         if waiting:
-            batch, waiting = self._stack(waiting, start), []
-            yield batch
+            yield self._stack(waiting, start)
 
     def _in_order(self) -> Iterator[_Ready]:
         """Yield what the threads make of each usable file, in order, with few files under way at once."""
@@ -106,7 +103,7 @@ class ImageBatches:
         def prepare(ref: ImageRef) -> _Ready:
             decoded = decode(ref, self.spec.color)
             try:
-                tensor = memory.copy(transform(decoded.image))
+                tensor = transform(decoded.image)
             except ImagesError as error:
                 raise ImagesError(f"{error.message} (on {ref.name})", error.hint) from error
             key, uri = (None, None) if enough.is_set() else encode_photo(decoded.image)
@@ -132,12 +129,12 @@ class ImageBatches:
             if self.spec.kind not in OWN:
                 torch.set_num_threads(1)
 
-        workers = max(1, self.workers)
-        ahead = min(2 * self.batch_size, max(self.batch_size, AHEAD * workers))
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="featreport-images", initializer=starting)
+        pool = ThreadPoolExecutor(
+            max(1, self.workers), thread_name_prefix="featreport-images", initializer=starting
+        )
         try:
             while True:
-                while len(under_way) < ahead and (ref := next(rest, None)) is not None:
+                while len(under_way) < LOOK_AHEAD * self.batch_size and (ref := next(rest, None)) is not None:
                     under_way.append((ref, pool.submit(prepare, ref)))
                 if not under_way:
                     return
@@ -158,11 +155,7 @@ class ImageBatches:
 
     def _stack(self, ready: list[_Ready], start: int) -> Batch:
         first = ready[0].tensor
-        shape = len(ready), *first.shape
-        if self.pin:
-            tensor = torch.empty(shape, dtype=first.dtype, pin_memory=True)
-        else:
-            tensor = memory.zeros(shape, first.dtype)
+        tensor = torch.empty((len(ready), *first.shape), dtype=first.dtype, pin_memory=self.pin)
         torch.stack([one.tensor for one in ready], out=tensor)
         indices = list(range(start, start + len(ready)))
         files: list[ImageFile] = []
