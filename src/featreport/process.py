@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -130,7 +131,7 @@ def steady_streams() -> None:
 
 def _steady(stream: TextIO | None, kind: type[io.TextIOWrapper]) -> TextIO:
     if stream is None:
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - for the whole process
+        return Path(os.devnull).open("w", encoding="utf-8")
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     return kind(

@@ -79,7 +79,7 @@ class Places:
             folders.sort()
             yield from (Path(where, name) for name in sorted(files))
 
-    def _note(self, error: OSError) -> None:  # noqa: ARG002 - as os.walk calls it
+    def _note(self, _error: OSError) -> None:
         self.closed += 1
 
     def _digest(self, path: Path) -> str:

@@ -20,7 +20,9 @@ MANY, FEW = 24, 6  # rows without a finding that each table keeps
 _ROWS = "rows without a finding beyond the {} of each table with the most values near zero"
 GOLDEN = 0.6180339887498949  # its multiples, taken modulo 1, are spread evenly however many there are
 TRIES = 3
-DOUBT = 0.02  # by which the estimate of what maps and histograms take may be wrong; over photos it was 0.005
+# By which the estimate of what maps and histograms take may be too small. It was 0.001 where two photos are shown of
+# each layer; too large, by 0.04 where one is, does no harm: a page is made that could have been spared.
+DOUBT = 0.02
 MARKUP = 1770  # bytes of a figure that shows pictures again, about
 BARS = 151  # bytes of a histogram beside its path and its words,
 TICK, ZERO = 20, 44  # of a tick beside its text, and of the bar of zeros
