@@ -138,6 +138,21 @@ def test_constants_tables_masks_and_rearrangements_are_no_taps(noise) -> None:
     assert names(Plain(noise), IMAGES) == ["conv", "(model)"]  # and the network's output, which no layer gave
 
 
+def test_what_layers_make_of_parameters_alone_is_of_no_image_though_it_has_as_many_rows() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.rand(len(IMAGES), 4))
+            self.mlp = nn.Sequential(nn.Linear(4, 4), nn.ReLU(inplace=True), nn.Linear(4, 4))
+            self.head = nn.Linear(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(x.mean((2, 3))) + self.mlp(self.table)
+
+    kept, _ = watch(Positions(), IMAGES)
+    assert "add" not in [tap.layer for tap, _ in kept]
+
+
 def test_weights_made_by_functions_are_no_taps() -> None:
     class Standardised(nn.Conv2d):
         def forward(self, x: Tensor) -> Tensor:

@@ -228,6 +228,34 @@ def test_cutting_into_batches_and_merging_in_any_order_changes_nothing(
     assert got["histogram"] == measure(values)["histogram"]
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.float16])
+def test_a_batch_is_joined_to_those_before_as_two_tables_are(
+    engine: str, kind: torch.dtype, last: bool
+) -> None:
+    """Bit for bit: also channels without a number, with poor first values, never seen before, and equally loud."""
+    values = tensor(4, (12, 9, 70)).double()
+    values[:, 1] += 300.0
+    values[0, 2, 0] = 6e4  # a poor shift
+    values[:4, 3] = float("nan")
+    values[2, 4, 5] = float("inf")
+    values[5:, 5] = float("nan")
+    values[:, 6] = 0.0
+    values[3, 7, 3] = values[9, 7, 4] = values[10, 7, 4] = 90.0
+    values[6:, 8] *= -1e-4
+    values = channels_last(values.to(kind)) if last else values.to(kind)
+    limits = Limits(0.5, 1e-3, 1.0)
+    table = reduction.reduce(values[:0], limits).table
+    apart = table.clone()
+    for start, stop in ((4, 8), (0, 4), (8, 9), (9, 12)):
+        part = values[start:stop]
+        sums = torch.zeros(part.shape[:2], dtype=torch.float64)
+        reduction.reduce_into(table, 0, sums, part, limits, start)
+        merge_tables(apart, reduction.reduce(part, limits, start).table)
+    assert torch.equal(table, apart)
+    assert table[Field.PEAK_IMAGE, 7] == 3
+
+
 def test_rare_channels_and_their_loudest_image_survive_cuts_and_merges(engine: str) -> None:
     values = torch.zeros(320, 5, 3)
     values[:, 0] = 1.0

@@ -54,11 +54,11 @@ class Flow:
                 if isinstance(inner, Tensor):
                     self._known[id(inner)] = (weakref.ref(inner), derived)
 
-    def note_unseen(self, tensor: Tensor) -> None:
-        """Note what a module made of the images where no function was seen to make it."""
+    def note_unseen(self, tensor: Tensor, *, derived: bool) -> None:
+        """Note what a module gave where no function was seen to make it."""
         known = self._known.get(id(tensor))
         if (known is None or known[0]() is not tensor) and id(tensor) not in self._state:
-            self._known[id(tensor)] = (weakref.ref(tensor), True)
+            self._known[id(tensor)] = (weakref.ref(tensor), derived)
 
     def filled(self, tensor: Tensor) -> None:
         """Note that something derived was written into a tensor, and so into all that share its memory."""

@@ -44,6 +44,11 @@ class Site:
     identity: bool  # it hands on what it was given, unless it trains
     asked: bool  # its own output is a tap although one inside gave the same tensor
 
+    @property
+    def opaque(self) -> bool:
+        """Whether its functions are not looked at: what it gives derives from the images where what it was given does."""
+        return self.quiet and self.leaf
+
 
 def sites(model: nn.Module, include: Sequence[str] = ()) -> Iterator[Site]:
     """Yield every module once, those around before those inside."""

@@ -231,9 +231,9 @@ class Taps:
             return
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - as in the hook above
             outputs = list(tensors_of(output))
-            if frame.derived:
+            if frame.derived or frame.site.opaque:
                 for _, tensor in outputs:
-                    self.flow.note_unseen(tensor)
+                    self.flow.note_unseen(tensor, derived=frame.derived)
             self._left(frame, module, output, outputs)
 
     def _left(

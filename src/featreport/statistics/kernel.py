@@ -23,12 +23,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from featreport.statistics.native.library import BLOCK, ROOM, Library, Reading, Readings, library
 from featreport.statistics.places import sample_of
-from featreport.statistics.table import Limits, at_most, blank, merge
+from featreport.statistics.table import Limits, at_most
 
 DIRECT: dict[torch.dtype, Any] = {torch.float32: np.int32, torch.float64: np.int64}
 NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64))
@@ -68,7 +67,7 @@ def engine(device: torch.device) -> str:
 def reduce_into(
     table: Tensor, at: int, sums: Tensor, values: Tensor, limits: Limits, first: int, cells: Tensor | None
 ) -> bool:
-    """Write the table of `[n, c, p]` into columns of a blank table (see `reduction.reduce_into`).
+    """Join the table of `[n, c, p]` to columns of a table (see `reduction.reduce_into`).
 
     Returns whether the sample was counted too: of float32 that lies in memory as it is read.
     """
@@ -79,10 +78,8 @@ def reduce_into(
     kind = values.dtype if values.dtype in DIRECT else torch.float32
     for images, channels in _pieces(values.shape):
         copy = values[images, channels].to(kind).contiguous()
-        found, own = blank(copy.shape[1], values.device), torch.zeros(copy.shape[:2], dtype=sums.dtype)
-        _read(found, 0, own, copy, limits, first + images.start, None, by_rows=True)
-        sums[images, channels] = own
-        merge(table[:, at + channels.start : at + channels.stop], found)
+        part = sums[images, channels]
+        _read(table, at + channels.start, part, copy, limits, first + images.start, None, by_rows=True)
     return False
 
 
@@ -108,7 +105,7 @@ class Block:
 
 
 def together(table: Tensor, blocks: Sequence[Block], limits: Limits) -> None:
-    """Write the tables of many tensors on the CPU, none of them empty, into a blank one `[fields, columns]`."""
+    """Join the tables of many tensors on the CPU, none of them empty, to columns of one `[fields, columns]`."""
     loops: Any = _loops()
     size = sum(block.n * block.c * block.p for block in blocks)
     threads = 1 if size <= ALONE else torch.get_num_threads()
@@ -151,71 +148,57 @@ def _read(
     by_rows: bool,
 ) -> None:
     n, c, p = values.shape
-    threads = 1 if values.numel() + ROW * n * c <= ALONE else torch.get_num_threads()
+    threads = 1 if n * c * (p + ROW) <= ALONE else torch.get_num_threads()
     way = _way(values.dtype, (n, c, p), limits, threads, cells is not None)
-    channels, positions, bounds = way.sample
-    found = np.empty((n, channels.size), np.int16)
-    image, channel, position = values.stride()
-    loops: Any = _loops()
-    read = loops.read_float if values.dtype == torch.float32 else loops.read_double
-    read(
-        Reading(
-            values=values.data_ptr(),
-            n=n,
-            c=c,
-            p=p,
-            image=image,
-            channel=channel if by_rows else 1,
-            position=1 if by_rows else position,
-            near=limits.near_zero,
-            dead=limits.dead,
-            upper=np.inf if limits.upper is None else limits.upper,
-            near_bits=way.near_bits,
-            first=first,
-            table=table.data_ptr() + at * table.stride(1) * table.element_size(),
-            table_field=table.stride(0),
-            table_column=table.stride(1),
-            sums=sums.data_ptr(),
-            sums_image=sums.stride(0),
-            sums_channel=sums.stride(1),
-            channels=channels.ctypes.data,
-            positions=positions.ctypes.data,
-            bounds=bounds.ctypes.data,
-            found=found.ctypes.data,
-            samples=channels.size,
-            cells=None if cells is None else cells.data_ptr(),
-            blocks=way.blocks,
-            groups=way.groups,
-            threads=threads,
-            room=_room(way.room).ctypes.data,
-        )
-    )
+    job = Reading.from_buffer_copy(way.job)
+    job.values = values.data_ptr()
+    job.image, channel, position = values.stride()
+    job.channel, job.position = (channel, 1) if by_rows else (1, position)
+    job.first = first
+    job.table_field, job.table_column = table.stride()
+    job.table = table.data_ptr() + at * job.table_column * table.element_size()
+    job.sums = sums.data_ptr()
+    job.sums_image, job.sums_channel = sums.stride()
+    if cells is not None:
+        job.cells = cells.data_ptr()
+        job.found = _own.found.of(n * job.samples)
+    job.room = _own.room.of(way.room)
+    way.read(job)
+
+
+class _Space:
+    """Memory to work in, used again by the next reading: new memory would have to be cleared by the system."""
+
+    def __init__(self, kind: Any) -> None:
+        self._memory = np.empty(0, kind)
+        self._address = 0
+
+    def of(self, size: int) -> int:
+        """Return the address of room for so many numbers."""
+        if self._memory.size < size:
+            self._memory = np.empty(size, self._memory.dtype)
+            self._address = self._memory.ctypes.data
+        return self._address
 
 
 class _Own(threading.local):
-    """Memory to work in, used again by the next reading: new memory would have to be cleared by the system."""
+    """What each thread works in."""
 
-    room = np.empty(0)
+    def __init__(self) -> None:
+        self.room, self.found = _Space(np.float64), _Space(np.int16)
 
 
 _own = _Own()
-
-
-def _room(numbers: int) -> NDArray[np.float64]:
-    if _own.room.size < numbers:
-        _own.room = np.empty(numbers)
-    return _own.room
 
 
 @dataclass(frozen=True)
 class _Way:
     """How a tensor of one shape is read."""
 
-    near_bits: int
-    sample: tuple[Any, Any, Any]
-    blocks: int  # of images: only these change a last bit
-    groups: int  # of channels
+    read: Any
+    job: Reading  # but for where things lie
     room: int
+    sample: tuple[Any, Any, Any]  # whose addresses the job holds
 
 
 @lru_cache(maxsize=1024)
@@ -223,14 +206,27 @@ def _way(
     dtype: torch.dtype, shape: tuple[int, int, int], limits: Limits, threads: int, sampled: bool
 ) -> _Way:
     n, c, p = shape
-    blocks = max(1, min(BLOCKS, n, n * p // WORTH))
-    return _Way(
+    loops: Any = _loops()
+    blocks = max(1, min(BLOCKS, n, n * p // WORTH))  # of images: only these change a last bit
+    channels, positions, bounds = sample = sample_of(c, p) if sampled else NOTHING
+    job = Reading(
+        n=n,
+        c=c,
+        p=p,
+        near=limits.near_zero,
+        dead=limits.dead,
+        upper=np.inf if limits.upper is None else limits.upper,
         near_bits=_as_bits(dtype, limits.near_zero),
-        sample=sample_of(c, p) if sampled else NOTHING,
+        channels=channels.ctypes.data,
+        positions=positions.ctypes.data,
+        bounds=bounds.ctypes.data,
+        samples=channels.size,
         blocks=blocks,
         groups=-(-threads // blocks),
-        room=blocks * -(-c // BLOCK) * BLOCK * ROOM,
+        threads=threads,
     )
+    read = loops.read_float if dtype == torch.float32 else loops.read_double
+    return _Way(read, job, blocks * -(-c // BLOCK) * BLOCK * ROOM, sample)
 
 
 @cache

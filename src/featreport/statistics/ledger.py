@@ -36,9 +36,10 @@ class Account:
 class Ledger:
     """Tables, samples and states of every tap of a run, on the device until the end.
 
-    The tables lie in pages, so that one more tap copies nothing. A tensor is read when it is recorded, into a page of
-    the batch that stands for one page of the run: it is joined to that when another page's turn comes. Taps come in
-    the same order in every batch, so that happens once for each page.
+    The tables lie in pages, so that one more tap copies nothing. A tensor is read when it is recorded. On the CPU what
+    is found is joined to the page at once; on an accelerator it goes to a page of the batch that stands for one page of
+    the run, and is joined to that when another page's turn comes. Taps come in the same order in every batch, so that
+    happens once for each page.
     """
 
     def __init__(self, statistics: Sequence[Statistic], device: torch.device) -> None:
@@ -46,7 +47,8 @@ class Ledger:
         self._device = device
         self._pages: list[Tensor] = []
         self._used: list[int] = []  # channels of each page
-        self._batch = lasting(ROOM, device)
+        self._apart = device.type != "cpu"
+        self._batch = lasting(ROOM, device) if self._apart else blank(0, device)
         self._blank = blank(1, device)
         self._open: tuple[int, int, int] | None = None  # page, and its columns in use
         self._cells = Counters(device)
@@ -75,15 +77,15 @@ class Ledger:
             self._sums = torch.zeros(n * c, dtype=self._batch.dtype, device=self._device)
         sums = self._sums[: n * c].view(n, c)
         cells = self._cells.row(account.row, n * min(c * p, PER_IMAGE))
-        self._turn_to(account)
-        reduce_into(self._batch, account.at, sums, values, account.limits, first, cells)
+        table = self._turn_to(account) if self._apart else self._pages[account.page]
+        reduce_into(table, account.at, sums, values, account.limits, first, cells)
         account.measured += n * p
         for statistic, state in zip(self._statistics, account.states, strict=True):
             if state:
                 statistic.update(state, sums / p)
 
-    def _turn_to(self, account: Account) -> None:
-        """Let the batch's page stand for the account's, which will be written to."""
+    def _turn_to(self, account: Account) -> Tensor:
+        """Return the batch's page, which stands for the account's: it will be written to."""
         low, high = account.at, account.at + account.channels
         if self._open is not None and self._open[0] != account.page:
             self.end_batch()
@@ -92,6 +94,7 @@ class Ledger:
         elif self._batch.shape[1] < high:  # one tap that is wider than a page
             self._batch = lasting(high, self._device)
         self._open = account.page, low, high
+        return self._batch
 
     def end_batch(self) -> None:
         """Join what the batch's page holds to the run's."""

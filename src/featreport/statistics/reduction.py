@@ -45,9 +45,9 @@ def reduce_into(
     first: int = 0,
     cells: Tensor | None = None,
 ) -> None:
-    """Write the table of `[n, c, p]` into the columns `at … at + c` of a blank table, its image sums into `sums`.
+    """Join the table of `[n, c, p]` to the columns `at … at + c` of a table, and write its image sums into `sums`.
 
-    Where `cells` are given, the sample is counted into them.
+    Where `cells` are given, the sample is counted into them. On a CUDA device the columns are blank ones.
     """
     if not values.numel():
         return

@@ -33,6 +33,7 @@ class Field(IntEnum):
     PEAK_IMAGE = 14  # the first image that has it
 
 
+SPACE = 24  # columns between fields: those of one channel, powers of two apart, would crowd each other out of caches
 ADDED = slice(Field.ZEROS, Field.BOUND + 1)
 START = dict.fromkeys(Field, 0.0) | {
     Field.LOW: float("inf"),
@@ -79,7 +80,8 @@ def blank(channels: int, device: torch.device) -> Tensor:
 
 def lasting(channels: int, device: torch.device) -> Tensor:
     """Return a blank table that stays while a network runs (see `memory`)."""
-    return memory.zeros((len(Field), channels), precise(device), device).copy_(_column(device))
+    apart = channels + SPACE
+    return memory.zeros((len(Field), apart), precise(device), device).copy_(_column(device))[:, :channels]
 
 
 def merge(into: Tensor, other: Tensor) -> None:

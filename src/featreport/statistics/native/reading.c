@@ -1,7 +1,7 @@
 /* The compiled form of the reduction: one reading of a tensor, by the threads that torch has.
  *
  * Compiled when featreport is installed (see `build.py`), once per kind of CPU, and called by `library.py`. Sums are
- * taken in lanes where a loop says so (`omp simd reduction`); no other rule of arithmetic is loosened.
+ * taken in lanes where a function says so (`LOOSE`); no other rule of arithmetic is loosened.
  */
 
 #include <math.h>
@@ -16,9 +16,19 @@
 #define APART static __attribute__((noinline)) /* so that a loop has the registers for itself */
 #define INLINE static inline __attribute__((always_inline))
 
+/* Sums of a loop may be taken in lanes, in any order: of the function that begins with these two alone. */
+#ifdef __clang__
+#define LOOSE
+#define LOOSE_HERE _Pragma("clang fp reassociate(on)")
+#else
+#define LOOSE __attribute__((optimize("associative-math", "no-signed-zeros", "no-trapping-math")))
+#define LOOSE_HERE
+#endif
+
 enum { BLOCK = 128 }; /* channels that lie side by side, read at a time */
 enum { DROPPED = 18, CELLS = 1 << (32 - DROPPED) }; /* as in `cells.py` */
 enum { TILE = 256 };  /* positions of a block of channels, before the next block */
+enum { FEW_ROWS = 64 }; /* channels whose images are read before those of the next ones */
 enum { WIDE = 256 };  /* rows of a weight that a thread keeps of at a time: 32 kB */
 static const double POOR = 1e6; /* the shift lies a thousand standard deviations from the mean: read the channel again */
 
@@ -145,7 +155,7 @@ INLINE void heard(double *keep, int64_t use, double least, double most, double d
     keep[TOP * use] = most > top ? most : top;
 }
 
-/* Add what was kept of the next images to what was kept of those before. */
+/* Add what was kept of the next images to what was kept of those before; selected, not branched, as above. */
 static void join(Keep keep, Keep more)
 {
     static const int added[] = {TOTAL, SQUARE, SIZE, NONE, FEW, FIRES, AT_BOUND};
@@ -169,32 +179,37 @@ typedef struct {
     double low, high, peak, image;
 } Found;
 
-/* Write a channel's fields; returns whether the shift was too poor for its moments, or their squares too large. */
-static int write_column(double *column, int64_t field, const Found *found)
+/* Work out a channel's moments; returns whether the shift was too poor for them, or their squares too large. */
+static int work_out(const Found *found, double *mean, double *spread)
 {
-    int poor = 0;
-    if (found->count > 0) {
-        double off = found->total / found->count;
-        double spread = found->square < INFINITY ? found->square - found->total * off : INFINITY;
-        spread = spread > 0.0 ? spread : 0.0;
-        column[MEAN * field] = found->shift + off;
-        column[SPREAD * field] = spread;
-        poor = spread == INFINITY || found->total * off > POOR * spread;
-    }
-    column[COUNT * field] = found->count;
-    column[MAGNITUDE * field] = found->magnitude;
-    column[LOW * field] = found->low;
-    column[HIGH * field] = found->high;
-    column[ZEROS * field] = found->zeros;
-    column[NEAR * field] = found->near;
-    column[NANS * field] = found->nans;
-    column[UPS * field] = found->ups;
-    column[DOWNS * field] = found->downs;
-    column[FIRED * field] = found->fired;
-    column[BOUND * field] = found->bound;
-    column[PEAK * field] = found->peak;
-    column[IMAGE * field] = found->image;
-    return poor;
+    double off = found->total / found->count;
+    double rest = found->square < INFINITY ? found->square - found->total * off : INFINITY;
+    *mean = found->shift + off;
+    *spread = rest > 0.0 ? rest : 0.0;
+    return rest == INFINITY || found->total * off > POOR * *spread;
+}
+
+/* Join what was found of a channel to its column, in the arithmetic of `table.merge`. */
+static void join_column(double *column, int64_t field, const Found *found, double mean, double spread)
+{
+    double count = column[COUNT * field], before = column[MEAN * field], all = count + found->count;
+    double weight = found->count / (all > 1.0 ? all : 1.0), gap = mean - before;
+    double peak = column[PEAK * field], image = column[IMAGE * field];
+    column[SPREAD * field] += spread + gap * (count * weight) * gap;
+    column[MEAN * field] = before + gap * weight;
+    column[COUNT * field] = all;
+    column[MAGNITUDE * field] += found->magnitude;
+    column[LOW * field] = found->low < column[LOW * field] ? found->low : column[LOW * field];
+    column[HIGH * field] = found->high > column[HIGH * field] ? found->high : column[HIGH * field];
+    column[ZEROS * field] += found->zeros;
+    column[NEAR * field] += found->near;
+    column[NANS * field] += found->nans;
+    column[UPS * field] += found->ups;
+    column[DOWNS * field] += found->downs;
+    column[FIRED * field] += found->fired;
+    column[BOUND * field] += found->bound;
+    column[PEAK * field] = found->peak > peak ? found->peak : peak;
+    column[IMAGE * field] = found->peak > peak || (found->peak == peak && found->image < image) ? found->image : image;
 }
 
 #define REAL float

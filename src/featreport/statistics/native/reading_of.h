@@ -21,8 +21,8 @@ INLINE double NAME(value_of)(BITS key)
     return value;
 }
 
-/* Read one channel value by value, from a given shift; returns whether that was poor. */
-static int NAME(slowly)(const Reading *job, const REAL *values, int64_t j, double shift)
+/* Read one channel value by value, from a given shift. */
+static Found NAME(slowly)(const Reading *job, const REAL *values, int64_t j, double shift)
 {
     Found found = {.shift = shift, .low = INFINITY, .high = -INFINITY, .peak = -1.0, .image = -1.0};
     for (int64_t i = 0; i < job->n; i++) {
@@ -58,7 +58,7 @@ static int NAME(slowly)(const Reading *job, const REAL *values, int64_t j, doubl
             found.image = (double)(job->first + i);
         }
     }
-    return write_column(job->table + j * job->table_column, job->table_field, &found);
+    return found;
 }
 
 /* Read one channel value by value, where some are not finite or its first value was a poor shift. */
@@ -73,28 +73,30 @@ static void NAME(carefully)(const Reading *job, int64_t j)
             break;
         }
     }
-    if (NAME(slowly)(job, values, j, shift)) {
-        double mean = job->table[MEAN * job->table_field + j * job->table_column];
-        NAME(slowly)(job, values, j, isfinite(mean) ? mean : 0.0); /* none: deviations from the shift overflowed */
+    Found found = NAME(slowly)(job, values, j, shift);
+    double mean = 0.0, spread = 0.0;
+    if (found.count > 0 && work_out(&found, &mean, &spread)) {
+        found = NAME(slowly)(job, values, j, isfinite(mean) ? mean : 0.0); /* none: the deviations overflowed */
+        work_out(&found, &mean, &spread);
     }
+    join_column(job->table + j * job->table_column, job->table_field, &found, mean, spread);
 }
 
-/* All images of some channels, `start` the first of them, were read: write what was found. */
+/* All images of some channels, `start` the first of them, were read: join what was found. */
 static void NAME(finish)(const Reading *job, Keep keep, int64_t start)
 {
     for (int64_t j = 0; j < keep.count; j++) {
-        int fine = isfinite(KEPT(keep, SIZE, j));
-        if (fine) {
-            Found found = {.count = (double)job->n * (double)job->p, .zeros = KEPT(keep, NONE, j),
-                           .near = KEPT(keep, FEW, j), .fired = KEPT(keep, FIRES, j), .bound = KEPT(keep, AT_BOUND, j),
-                           .total = KEPT(keep, TOTAL, j), .square = KEPT(keep, SQUARE, j),
-                           .magnitude = KEPT(keep, SIZE, j), .shift = KEPT(keep, SHIFT, j),
-                           .low = KEPT(keep, BOTTOM, j), .high = KEPT(keep, TOP, j),
-                           .peak = KEPT(keep, LOUD, j), .image = KEPT(keep, WHERE, j)};
-            fine = !write_column(job->table + (start + j) * job->table_column, job->table_field, &found);
-        }
-        if (!fine)
+        double mean, spread;
+        Found found = {.count = (double)job->n * (double)job->p, .zeros = KEPT(keep, NONE, j),
+                       .near = KEPT(keep, FEW, j), .fired = KEPT(keep, FIRES, j), .bound = KEPT(keep, AT_BOUND, j),
+                       .total = KEPT(keep, TOTAL, j), .square = KEPT(keep, SQUARE, j),
+                       .magnitude = KEPT(keep, SIZE, j), .shift = KEPT(keep, SHIFT, j),
+                       .low = KEPT(keep, BOTTOM, j), .high = KEPT(keep, TOP, j),
+                       .peak = KEPT(keep, LOUD, j), .image = KEPT(keep, WHERE, j)};
+        if (!isfinite(found.magnitude) || work_out(&found, &mean, &spread))
             NAME(carefully)(job, start + j);
+        else
+            join_column(job->table + (start + j) * job->table_column, job->table_field, &found, mean, spread);
     }
 }
 
@@ -120,11 +122,11 @@ typedef struct {
     double total, square, size;
 } NAME(Row);
 
-APART void NAME(read_row)(const REAL *values, int64_t p, double shift, BITS near, NAME(Row) *row)
+APART LOOSE void NAME(read_row)(const REAL *values, int64_t p, double shift, BITS near, NAME(Row) *row)
 {
+    LOOSE_HERE
     BITS low = ALL_BITS, high = ~ALL_BITS, zeros = 0, above = 0;
     double total = 0.0, square = 0.0, size = 0.0;
-#pragma omp simd reduction(+ : total, square, size, zeros, above) reduction(min : low) reduction(max : high)
     for (int64_t k = 0; k < p; k++) {
         BITS bits = NAME(bits_of)(values[k]), magnitude = bits & ALL_BITS;
         BITS key = bits ^ ((bits >> (8 * sizeof(BITS) - 1)) & ALL_BITS);
@@ -161,20 +163,23 @@ INLINE double NAME(add_row)(const Reading *job, double *keep, const REAL *values
     return row.total + keep[SHIFT] * (double)job->p;
 }
 
-/* Some images of some channels. */
+/* Some images of some channels: of a few at a time, so that what is kept of them stays in the first-level cache. */
 static void NAME(read_rows)(const Reading *job, double *flat, int64_t start, int64_t stop, int64_t from, int64_t to)
 {
     const REAL *values = job->values;
-    for (int64_t j = start; j < stop; j++)
-        begin(flat + j * ROOM, 1, values[j * job->channel]);
-    for (int64_t i = from; i < to; i++) {
-        for (int64_t j = start; j < stop; j++) {
-            double sum = NAME(add_row)(job, flat + j * ROOM, values + i * job->image + j * job->channel, i);
-            if (job->sums)
-                job->sums[i * job->sums_image + j * job->sums_channel] = sum;
+    for (int64_t at = start, end; at < stop; at = end) {
+        end = stop - at < FEW_ROWS ? stop : at + FEW_ROWS;
+        for (int64_t j = at; j < end; j++)
+            begin(flat + j * ROOM, 1, values[j * job->channel]);
+        for (int64_t i = from; i < to; i++) {
+            for (int64_t j = at; j < end; j++) {
+                double sum = NAME(add_row)(job, flat + j * ROOM, values + i * job->image + j * job->channel, i);
+                if (job->sums)
+                    job->sums[i * job->sums_image + j * job->sums_channel] = sum;
+            }
+            if (job->samples)
+                NAME(take)(job, i, at, end);
         }
-        if (job->samples)
-            NAME(take)(job, i, start, stop);
     }
 }
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from featreport.statistics.kernel import Block, runs, together
 from featreport.statistics.reduction import reduce_into
-from featreport.statistics.table import Field, Limits, at_most, blank, merge
+from featreport.statistics.table import Field, Limits, at_most, blank
 from featreport.statistics.weights.bins import BINS, Bins
 from featreport.statistics.weights.slabs import Values, boxes, slabs
 
@@ -173,10 +173,8 @@ def _read(table: Tensor, values: Tensor, limits: Limits) -> None:
         piece = piece.to(torch.float32 if piece.dtype in READ - {torch.float64} else torch.float64)
         piece = piece.contiguous().view(*piece.shape[:2], -1)
         part = table[:, box[1]] if len(box) > 1 else table
-        found = blank(piece.shape[1], CPU)
         sums = torch.zeros(piece.shape[:2], dtype=torch.float64)
-        reduce_into(found, 0, sums, piece, limits)
-        merge(part, found)
+        reduce_into(part, 0, sums, piece, limits)
 
 
 @dataclass(frozen=True)
