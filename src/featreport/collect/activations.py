@@ -98,6 +98,7 @@ class ActivationCollector:
         self._taps: dict[Key, Tap] = {}  # in the order the network ran
         self._copies: dict[Key, _Copy] = {}  # taps that handed on what another gave
         self._dropped: set[Key] = set()
+        self._wanted: dict[str, bool] = {}
         self._layouts = Layouts()
         self._room = Room()
         self._images: tuple[int, int] = (0, 0)
@@ -106,8 +107,12 @@ class ActivationCollector:
 
     def wants(self, layer: str) -> bool:
         """Whether the manifest's `layers` ask for this layer."""
-        included = not self.include or any(fnmatchcase(layer, glob) for glob in self.include)
-        return included and not any(fnmatchcase(layer, glob) for glob in self.exclude)
+        wanted = self._wanted.get(layer)
+        if wanted is None:
+            included = not self.include or any(fnmatchcase(layer, glob) for glob in self.include)
+            wanted = included and not any(fnmatchcase(layer, glob) for glob in self.exclude)
+            self._wanted[layer] = wanted
+        return wanted
 
     def begin_batch(self, first: int, count: int) -> None:
         """The next taps come from images `first … first + count − 1` of the run."""
@@ -122,14 +127,15 @@ class ActivationCollector:
         first, count = self._images
         key = tap.key
         known = self._streams.get(key)
-        output = output.resolve_neg()
+        if output.is_neg():
+            output = output.resolve_neg()
         if known is not None and count == 1:
             output = known[0].with_batch(output)
         layouts: list[Layout] = []
         if known is None or len(known[0].full) != output.ndim:  # also where not wanted: channels pass through
             layouts = self._layouts.of_tap(tap, module, output, count)
         else:
-            self._layouts.passed(module, output, tap.channel)
+            self._layouts.again(tap, module, output)
         if not self.wants(tap.layer):
             self.left_out[tap.layer] = self.left_out.get(tap.layer, False) or tap.rectifier
             return
@@ -198,7 +204,8 @@ class ActivationCollector:
         if stream.layout.batch is not None:
             if self._gram and rows.shape[0] == count:
                 stream.grams.append(gram(rows))
-            stream.varies |= _without_batch(output.shape, stream.layout) != stream.shape
+            if output.shape != stream.full:  # the last batch may be a smaller one
+                stream.varies |= _without_batch(output.shape, stream.layout) != stream.shape
             stream.maps.take(output, stream.layout, first)
 
     def _open(self, tap: Tap, layout: Layout, output: Tensor) -> _Stream:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from featreport.collect.passed import storage_of
+from featreport.collect.passed import kept_apart, storage_of
 
 Sequences = (tuple, list)
 PLANE = 2  # axes: images and features
@@ -36,7 +36,7 @@ class Flow:
     def __init__(self, model: nn.Module) -> None:
         self._state = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
         self._known: dict[int, tuple[weakref.ref[Tensor], bool]] = {}
-        self._filled: set[StorageWeakRef] = set()  # storages that something derived was written into
+        self._filled: dict[int, StorageWeakRef] = {}  # storages that something derived was written into
         self.images = 0
 
     def begin(self) -> None:
@@ -65,7 +65,7 @@ class Flow:
         self.note(tensor, derived=True)
         storage = storage_of(tensor)
         if storage is not None:
-            self._filled.add(storage)
+            self._filled[storage] = kept_apart(tensor)
 
     def __contains__(self, tensor: Tensor) -> bool:
         known = self._known.get(id(tensor))

@@ -79,6 +79,7 @@ class Layouts:
     def __init__(self) -> None:
         self._latest: list[Width] = []  # most recent producers last
         self._axes: dict[Key, int] = {}  # where the channels of each tap are
+        self._widths: dict[Key, Width | None] = {}  # what the modules of taps declare
 
     def begin(self) -> None:
         """Another forward pass begins."""
@@ -106,7 +107,8 @@ class Layouts:
         what the output was computed from.
         """
         inherited = self._inherited(output, fed)
-        width = self.passed(module, output, channel)
+        width = declared_width(module) if module is not None else None
+        self._passed(width, output, channel)
         possible: list[int | None] = [*batch_axes(module, output, images)]
         if channel is not None and output.ndim > abs(channel):
             axis = channel % output.ndim
@@ -118,15 +120,18 @@ class Layouts:
             for batch in possible or [None]
         ]
 
-    def passed(self, module: nn.Module | None, output: Tensor, channel: int | None = None) -> Width | None:
-        """Note what channels an output has, for what comes after it; return the width its module declares."""
-        width = declared_width(module) if module is not None else None
-        made = width
+    def again(self, tap: Tap, module: nn.Module | None, output: Tensor) -> None:
+        """Note what channels the output of a tap has that was seen in an earlier batch."""
+        if tap.key not in self._widths:
+            self._widths[tap.key] = declared_width(module) if module is not None else None
+        self._passed(self._widths[tap.key], output, tap.channel)
+
+    def _passed(self, width: Width | None, output: Tensor, channel: int | None) -> None:
+        """Note what channels an output has, for what comes after it."""
         if channel in {1, -1} and output.ndim > 1:
-            made = Width(output.shape[channel % output.ndim], last=channel == -1)
-        if made is not None:
-            self._latest = [*self._latest[-7:], made]
-        return width
+            width = Width(output.shape[channel % output.ndim], last=channel == -1)
+        if width is not None:
+            self._latest = [*self._latest[-7:], width]
 
     def _channel(
         self,

@@ -58,11 +58,11 @@ class Passed:
     """Remembers which tap gave a tensor, by identity, never by value, and keeps none of them alive.
 
     A tensor counts as measured when its storage was measured over the same elements, under whatever shape, and no
-    operation wrote to it since. A weak reference to the storage keeps its address from being given to another.
+    operation wrote to it since.
     """
 
     def __init__(self) -> None:
-        self._storages: dict[StorageWeakRef, dict[Extent, Given]] = {}
+        self._storages: dict[int, tuple[StorageWeakRef, dict[Extent, Given]]] = {}
         self._objects: dict[int, tuple[weakref.ref[Tensor], Given]] = {}  # without a storage: sparse ones
 
     def clear(self) -> None:
@@ -76,7 +76,10 @@ class Passed:
         if storage is None:
             self._objects[id(tensor)] = (weakref.ref(tensor), Given(key, None))
             return
-        self._storages.setdefault(storage, {})[extent(tensor)] = Given(key, form_of(tensor))
+        known = self._storages.get(storage)
+        if known is None:
+            known = self._storages[storage] = (kept_apart(tensor), {})
+        known[1][extent(tensor)] = Given(key, form_of(tensor))
 
     def written(self, tensor: object) -> None:
         """Note that an operation wrote to a tensor in place: what was measured of it is no longer what it holds."""
@@ -90,7 +93,7 @@ class Passed:
             known = self._objects.get(id(tensor))
             return known[1] if known is not None and known[0]() is tensor else None
         measured = self._storages.get(storage)
-        return None if measured is None else measured.get(extent(tensor))
+        return None if measured is None else measured[1].get(extent(tensor))
 
     def fed(self, tensor: Tensor) -> Fed | None:
         """Return the tap that gave a tensor as it is now, under whatever shape, or None."""
@@ -125,12 +128,20 @@ def form_of(tensor: Tensor) -> Form:
     return tuple(tensor.shape), tuple(tensor.stride())
 
 
-def storage_of(tensor: Tensor) -> StorageWeakRef | None:
-    """Return the identity of a tensor's memory, None where it has none of its own (sparse, nested)."""
+def storage_of(tensor: Tensor) -> int | None:
+    """Return the identity of a tensor's memory, None where it has none of its own (sparse, nested).
+
+    It may be given to another when the memory is gone: see `kept_apart`.
+    """
     try:
-        return None if tensor.is_nested else StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+        return None if tensor.is_nested else tensor.untyped_storage()._cdata  # noqa: SLF001 - as StorageWeakRef does
     except (NotImplementedError, RuntimeError):
         return None
+
+
+def kept_apart(tensor: Tensor) -> StorageWeakRef:
+    """Return what keeps the identity of a tensor's memory from being given to another, but not the memory."""
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
 
 
 def extent(tensor: Tensor) -> Extent:

@@ -46,7 +46,7 @@ class Site:
 
     @property
     def opaque(self) -> bool:
-        """Whether its functions are not looked at: what it gives derives from the images where what it was given does."""
+        """Whether its functions are not looked at: what it gives derives from the images if its inputs do."""
         return self.quiet and self.leaf
 
 

@@ -134,6 +134,7 @@ class Taps:
     def __post_init__(self) -> None:
         self.flow = Flow(self.model)
         self._owners: dict[int, Site] = {}
+        self._kinds: dict[int, tuple[type, str, bool, float | None]] = {}
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -246,10 +247,8 @@ class Taps:
         if site.picker and not site.asked:
             self.skipped[site.name] = PICKED
             return
-        kind: type = parametrize.type_before_parametrizations(module)
-        upper = upper_bound(module, kind.__name__)
-        call = Call(site.name, kind.__name__, is_rectifier(module), module, frame.fed, frame, upper=upper)
-        self._show(call, outputs, handed)
+        _, kind, rectifier, upper = self._known(module)
+        self._show(Call(site.name, kind, rectifier, module, frame.fed, frame, upper=upper), outputs, handed)
         if not outputs and not (frame.ran_children and output is None):
             self.skipped[site.name] = "its output holds no tensor"
         if site.quiet and isinstance(module, nn.MultiheadAttention):
@@ -257,6 +256,15 @@ class Taps:
             self.skipped[f"{site.name}.out_proj"] = OUT_PROJ.format(site.name)
             if not any(name == "1" for name, _ in outputs):
                 self.skipped[f"{site.name}.scaled_dot_product_attention output weights"] = WEIGHTS
+
+    def _known(self, module: nn.Module) -> tuple[type, str, bool, float | None]:
+        """Return a module's class, its name before parametrizations, whether it rectifies, its bound."""
+        known = self._kinds.get(id(module))
+        if known is None or known[0] is not type(module):
+            kind: str = parametrize.type_before_parametrizations(module).__name__
+            known = type(module), kind, is_rectifier(module), upper_bound(module, kind)
+            self._kinds[id(module)] = known
+        return known
 
     def settle(self, frame: _Frame | None = None) -> None:
         """Show the functional tensor that waits in a frame: it was not what its module hands on."""

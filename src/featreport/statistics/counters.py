@@ -25,6 +25,7 @@ class Chunk:
 
     def __init__(self, device: torch.device) -> None:
         self.counts = memory.zeros((ROWS, CELLS + 1), torch.int32, device)  # most are never counted in
+        self._rows = self.counts.unbind()
         self.carry: Tensor | None = None
         self.counted = [0] * ROWS  # values since the carry, at most in one cell
 
@@ -33,7 +34,7 @@ class Chunk:
         if self.counted[index] + more > LIMIT:
             self._clear()
         self.counted[index] += more
-        return self.counts[index]
+        return self._rows[index]
 
     def _clear(self) -> None:
         if self.carry is None:

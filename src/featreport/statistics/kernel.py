@@ -65,7 +65,13 @@ def engine(device: torch.device) -> str:
 
 
 def reduce_into(
-    table: Tensor, at: int, sums: Tensor, values: Tensor, limits: Limits, first: int, cells: Tensor | None
+    table: Tensor,
+    at: int,
+    sums: Tensor | None,
+    values: Tensor,
+    limits: Limits,
+    first: int,
+    cells: Tensor | None,
 ) -> bool:
     """Join the table of `[n, c, p]` to columns of a table (see `reduction.reduce_into`).
 
@@ -78,7 +84,7 @@ def reduce_into(
     kind = values.dtype if values.dtype in DIRECT else torch.float32
     for images, channels in _pieces(values.shape):
         copy = values[images, channels].to(kind).contiguous()
-        part = sums[images, channels]
+        part = None if sums is None else sums[images, channels]
         _read(table, at + channels.start, part, copy, limits, first + images.start, None, by_rows=True)
     return False
 
@@ -139,7 +145,7 @@ def _by_rows(values: Tensor) -> bool | None:
 def _read(
     table: Tensor,
     at: int,
-    sums: Tensor,
+    sums: Tensor | None,
     values: Tensor,
     limits: Limits,
     first: int,
@@ -157,8 +163,9 @@ def _read(
     job.first = first
     job.table_field, job.table_column = table.stride()
     job.table = table.data_ptr() + at * job.table_column * table.element_size()
-    job.sums = sums.data_ptr()
-    job.sums_image, job.sums_channel = sums.stride()
+    if sums is not None:
+        job.sums = sums.data_ptr()
+        job.sums_image, job.sums_channel = sums.stride()
     if cells is not None:
         job.cells = cells.data_ptr()
         job.found = _own.found.of(n * job.samples)

@@ -73,16 +73,20 @@ class Ledger:
         A tap is recorded at most once between two calls of `end_batch`.
         """
         n, c, p = values.shape
-        if self._sums.numel() < n * c:
-            self._sums = torch.zeros(n * c, dtype=self._batch.dtype, device=self._device)
-        sums = self._sums[: n * c].view(n, c)
+        sums = self._room_for(n, c) if any(account.states) else None
         cells = self._cells.row(account.row, n * min(c * p, PER_IMAGE))
         table = self._turn_to(account) if self._apart else self._pages[account.page]
         reduce_into(table, account.at, sums, values, account.limits, first, cells)
         account.measured += n * p
-        for statistic, state in zip(self._statistics, account.states, strict=True):
-            if state:
-                statistic.update(state, sums / p)
+        if sums is not None:
+            for statistic, state in zip(self._statistics, account.states, strict=True):
+                if state:
+                    statistic.update(state, sums / p)
+
+    def _room_for(self, n: int, c: int) -> Tensor:
+        if self._sums.numel() < n * c:
+            self._sums = torch.zeros(n * c, dtype=self._batch.dtype, device=self._device)
+        return self._sums[: n * c].view(n, c)
 
     def _turn_to(self, account: Account) -> Tensor:
         """Return the batch's page, which stands for the account's: it will be written to."""

@@ -39,19 +39,22 @@ def reduce(values: Tensor, limits: Limits, first: int = 0) -> Reduced:
 def reduce_into(
     table: Tensor,
     at: int,
-    sums: Tensor,
+    sums: Tensor | None,
     values: Tensor,
     limits: Limits,
     first: int = 0,
     cells: Tensor | None = None,
 ) -> None:
-    """Join the table of `[n, c, p]` to the columns `at … at + c` of a table, and write its image sums into `sums`.
+    """Join the table of `[n, c, p]` to the columns `at … at + c` of a table.
 
-    Where `cells` are given, the sample is counted into them. On a CUDA device the columns are blank ones.
+    Where they are given, its image sums are written into `sums`, and the sample is counted into `cells`. On a CUDA
+    device the columns are blank ones.
     """
     if not values.numel():
         return
     if device_kernel.runs(values):
+        if sums is None:
+            sums = torch.empty(values.shape[:2], dtype=table.dtype, device=values.device)
         device_kernel.reduce_into(table, at, sums, values, limits, first, cells)
         return
     if kernel.runs(values):
@@ -63,11 +66,12 @@ def reduce_into(
         count_into(cells, values)
 
 
-def _by_definition(part: Tensor, sums: Tensor, values: Tensor, limits: Limits, first: int) -> None:
+def _by_definition(part: Tensor, sums: Tensor | None, values: Tensor, limits: Limits, first: int) -> None:
     for start, images in _slabs(values):
         found = definition(images, limits, first + start)
         merge(part, found.table)
-        sums[start : start + images.shape[0]] = found.sums
+        if sums is not None:
+            sums[start : start + images.shape[0]] = found.sums
 
 
 def _slabs(values: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -166,15 +166,14 @@ def _read(table: Tensor, values: Tensor, limits: Limits) -> None:
     n, rows = values.shape[:2]
     if values.dtype in DIRECT and values.device == CPU and values.is_contiguous():
         flat = values.view(n, rows, -1)
-        reduce_into(table, 0, torch.zeros((n, rows), dtype=torch.float64), flat, limits)
+        reduce_into(table, 0, None, flat, limits)
         return
     for box in boxes(values.shape, ROOM):
         piece = values[box].to(CPU)
         piece = piece.to(torch.float32 if piece.dtype in READ - {torch.float64} else torch.float64)
         piece = piece.contiguous().view(*piece.shape[:2], -1)
         part = table[:, box[1]] if len(box) > 1 else table
-        sums = torch.zeros(piece.shape[:2], dtype=torch.float64)
-        reduce_into(part, 0, sums, piece, limits)
+        reduce_into(part, 0, None, piece, limits)
 
 
 @dataclass(frozen=True)
