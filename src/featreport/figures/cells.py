@@ -88,6 +88,7 @@ class Lattice:
 
     path: str
     width: float
+    anchor: str = ""  # where it stands, to be shown by reference
 
 
 def lattice(

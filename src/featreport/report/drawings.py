@@ -80,7 +80,9 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         veil=_veil(shown, shelf, left, (rows * (tall + under), columns * (width + gap))),
         thumbnails=thumbnails,
         labels=tuple(Label(round(x + width / 2), str(channel), channel in dead) for channel, x in columns_at),
-        gaps=lattice(rows, columns, (tall, width), (under, gap), behind=shown.contrast is not None),
+        gaps=shelf.lattices(
+            lattice(rows, columns, (tall, width), (under, gap), behind=shown.contrast is not None)
+        ),
         hatched=tuple(
             Placed(round(x, 1), HEAD, round(width, 1), round(down, 1))
             for channel, x in columns_at
@@ -169,7 +171,7 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
         veil=None,
         thumbnails=thumbnails,
         labels=(),
-        gaps=lattice(rows, 1, (tall, across), (gap, gap)),
+        gaps=shelf.lattices(lattice(rows, 1, (tall, across), (gap, gap))),
         hatched=(),
         units=unit_blocks(dead, shown.tile[1], cell),
         unit_grids=tuple(Placed(left, row * step, across, tall) for row in range(rows)),

@@ -18,6 +18,16 @@ class DataLink:
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """A painted picture, or a part of one, in a size that figures show it in."""
+
+    anchor: str
+    marker: str
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
 class Picture:
     """An embedded picture; with `source` it stands here, without it is shown again by reference to `anchor`."""
 
@@ -28,6 +38,8 @@ class Picture:
     height: float
     views: tuple[tuple[str, str], ...] = ()  # parts of it that stand alone: anchor and viewBox
     painted: bool = False  # `anchor` is a marker: a copy by reference would load the picture again
+    stamp: str = ""  # of a painted one: the anchor of a line with that marker, of this size, to be shown by reference
+    stamps: tuple[Stamp, ...] = ()  # those that stand beside it on the shelf
 
 
 @dataclass(frozen=True)

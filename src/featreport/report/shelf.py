@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from featreport.figures.cells import Lattice
 from featreport.report.anchors import Anchors
-from featreport.report.drawn import Picture
+from featreport.report.drawn import Picture, Stamp
 from featreport.results.schema import Results, Run
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -24,6 +25,8 @@ class Shelf:
         uses = Counter(key for run in results.runs for key in _keys(run) if key in results.pictures)
         self._anchors = {key: anchors.take("p", key[:8]) for key in results.pictures}
         self._take, self._views = anchors.take, dict[str, dict[tuple[float, ...], str]]()
+        self._stamps = dict[str, dict[tuple[str, float, float], str]]()
+        self._lattices = dict[Lattice, Lattice]()
         self._in_place = {key for key, count in uses.items() if count == 1}
         inputs = {file.input for run in results.runs for file in run.images.files if file.input}
         if inputs:  # maps are laid over them: each picture is shown in several places
@@ -54,6 +57,9 @@ class Shelf:
 
     def show(self, key: str | None, width: float, height: float) -> Picture | None:
         """Return the picture at this size, or None where the results do not hold it."""
+        return self._stamped(self._whole(key, width, height))
+
+    def _whole(self, key: str | None, width: float, height: float) -> Picture | None:
         if key is None or key not in self._sources:
             return None
         source = self._sources[key] if key in self._in_place else None
@@ -68,13 +74,34 @@ class Shelf:
             width: on the page.
             height: on the page.
         """
-        whole = self.show(key, width, height)
+        whole = self._whole(key, width, height)
         if whole is None or whole.source is not None or tuple(seen) == WHOLE:
-            return whole
+            return self._stamped(whole)
         views = self._views.setdefault(whole.key, {})
         if tuple(seen) not in views:
             views[tuple(seen)] = self._take(whole.anchor, "seen")
-        return replace(whole, anchor=views[tuple(seen)])
+        return self._stamped(replace(whole, anchor=views[tuple(seen)]))
+
+    def _stamped(self, picture: Picture | None) -> Picture | None:
+        """Give a painted picture the stamp of its size: a reference to that takes a third of the bytes."""
+        if picture is None or not picture.painted:
+            return picture
+        stamps = self._stamps.setdefault(picture.key, {})
+        wanted = picture.anchor, picture.width, picture.height
+        if wanted not in stamps:
+            stamps[wanted] = self._take(f"p{sum(map(len, self._stamps.values()))}")
+        return replace(picture, stamp=stamps[wanted])
+
+    def lattices(self, lines: Sequence[Lattice]) -> tuple[Lattice, ...]:
+        """Return lines that stand on the shelf, each with its anchor: most figures of a run have the same ones."""
+        for line in lines:
+            if line not in self._lattices:
+                self._lattices[line] = replace(line, anchor=self._take(f"gaps{len(self._lattices)}"))
+        return tuple(self._lattices[line] for line in lines)
+
+    def drawn(self) -> tuple[Lattice, ...]:
+        """Return the lines that figures show by reference."""
+        return tuple(self._lattices.values())
 
     def rest(self) -> tuple[Picture, ...]:
         """Return the pictures that no figure embeds in place, with their own proportions."""
@@ -92,7 +119,8 @@ class Shelf:
             (anchor, " ".join(f"{share * side:.4g}" for share, side in zip(seen, sides, strict=True)))
             for seen, anchor in self._views.get(picture.key, {}).items()
         )
-        return replace(picture, views=tuple(views))
+        stamps = (Stamp(anchor, *wanted) for wanted, anchor in self._stamps.get(picture.key, {}).items())
+        return replace(picture, views=tuple(views), stamps=tuple(stamps))
 
 
 def _keys(run: Run) -> Iterator[str]:
