@@ -88,7 +88,6 @@ class Lattice:
 
     path: str
     width: float
-    anchor: str = ""  # where it stands, to be shown by reference
 
 
 def lattice(

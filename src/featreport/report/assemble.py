@@ -111,7 +111,7 @@ def _page(results: Results) -> Page:
         logo=results.pictures.get(logo, ""),
         logo_key=logo,
         shelf=shelf.rest(),
-        lattices=shelf.drawn(),
+        frames=shelf.frames(),
         data=data.of_all(results),
         absent=sum(drawings.absent(run, shelf) for run in results.runs),
         results_json="",

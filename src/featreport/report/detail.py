@@ -144,10 +144,10 @@ def _without_maps(page: Page, excess: int) -> Page:
     left = {key for run in runs for figure in (*run.maps, *run.other_maps) for key in figure.pictures}
     lost = {key for picture in away for _, _, figure in groups[picture] for key in figure.pictures} - left
     shelf = tuple(picture for picture in page.shelf if picture.key not in lost)
-    drawn = {line.anchor for run in runs for figure in (*run.maps, *run.other_maps) for line in figure.gaps}
-    lattices = tuple(line for line in page.lattices if line.anchor in drawn)
+    framed = {figure.frame for run in runs for figure in (*run.maps, *run.other_maps)}
+    frames = tuple(frame for frame in page.frames if frame.anchor in framed)
     gone = sum(len(groups[picture]) for picture in away)
-    return replace(page, runs=runs, shelf=shelf, lattices=lattices, absent=page.absent + gone)
+    return replace(page, runs=runs, shelf=shelf, frames=frames, absent=page.absent + gone)
 
 
 def _by_picture(page: Page) -> dict[str, list[tuple[int, int, MapFigure]]]:
@@ -289,7 +289,7 @@ def _without_pictures(page: Page) -> Page:
         images = replace(run.images, items=(), others=(*names, *run.images.others))
         return replace(run, maps=(), other_maps=(), kernels=None, matrices=(), charts=(), images=images)
 
-    return replace(page, runs=tuple(of_run(run) for run in page.runs), comparisons=(), shelf=(), lattices=(), absent=0)
+    return replace(page, runs=tuple(of_run(run) for run in page.runs), comparisons=(), shelf=(), frames=(), absent=0)
 
 
 def _barest(page: Page) -> Page:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from featreport.figures.cells import lattice, unit_blocks
 from featreport.report import formats, pictured, pixels
 from featreport.report.cells import Name
-from featreport.report.drawn import Label, MapFigure, Placed, Scale
+from featreport.report.drawn import Frame, Label, MapFigure, Placed, Scale
 from featreport.report.overlay import overlay
 from featreport.report.rows import flagged, name
 from featreport.report.shelf import WHOLE, Shelf
@@ -16,6 +16,7 @@ from featreport.results.schema import Activation, FeatureMaps, ImageFile, Run
 TILE = 56.0  # height of a map on the page, in CSS pixels
 BROADEST, NARROWEST = 120.0, 16.0  # of a map
 HEAD = 16.0  # room for the channel indices
+BASELINE = 11.0  # of the words above and below the maps, from the top of the line they stand in
 SPACE = 8.0
 WIDEST, THINNEST = 96.0, 1.0  # of a thumbnail
 GRID = 640.0  # the widest grid of units
@@ -70,6 +71,7 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
     numbers = _numbers(run, shown, columns_at, width) if tap is not None and tap.rectifier else ()
     bottom = max((thumb.y + thumb.height for thumb in loudest), default=HEAD + down)
     bottom = max(bottom, below + 4) if numbers else bottom
+    gaps = lattice(rows, columns, (tall, width), (under, gap), behind=shown.contrast is not None)
     return MapFigure(
         title=_title(shown),
         module=tap.module if tap else "",
@@ -80,9 +82,7 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         veil=_veil(shown, shelf, left, (rows * (tall + under), columns * (width + gap))),
         thumbnails=thumbnails,
         labels=tuple(Label(round(x + width / 2), str(channel), channel in dead) for channel, x in columns_at),
-        gaps=shelf.lattices(
-            lattice(rows, columns, (tall, width), (under, gap), behind=shown.contrast is not None)
-        ),
+        gaps=gaps,
         hatched=tuple(
             Placed(round(x, 1), HEAD, round(width, 1), round(down, 1))
             for channel, x in columns_at
@@ -98,7 +98,8 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
         loudest=loudest,
         numbers=numbers,
-        numbers_y=round(below, 1),
+        numbers_y=round(below - BASELINE, 1),
+        frame=shelf.frame(Frame(left, HEAD, thumbnails, gaps)),
         overlay=overlay(run, shown, shelf, (across, down), (tall, width)),
     )
 
@@ -161,6 +162,7 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
     thumbnails = _thumbnails(run, shown, shelf, [row * step for row in range(rows)], min(TILE, tall))
     left = max((thumb.width for thumb in thumbnails), default=0.0) + (SPACE if thumbnails else 0)
     dead = list(tap.dead) if tap else []
+    gaps = lattice(rows, 1, (tall, across), (gap, gap))
     return MapFigure(
         title=_title(shown),
         module=tap.module if tap else "",
@@ -171,7 +173,7 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
         veil=None,
         thumbnails=thumbnails,
         labels=(),
-        gaps=shelf.lattices(lattice(rows, 1, (tall, across), (gap, gap))),
+        gaps=gaps,
         hatched=(),
         units=unit_blocks(dead, shown.tile[1], cell),
         unit_grids=tuple(Placed(left, row * step, across, tall) for row in range(rows)),
@@ -181,6 +183,7 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
         flagged=bool(tap and flagged(tap)),
         pictures=_pictures(shown),
         weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
+        frame=shelf.frame(Frame(left, 0, thumbnails, gaps)),
     )
 
 

@@ -37,6 +37,7 @@ class Picture:
     width: float
     height: float
     views: tuple[tuple[str, str], ...] = ()  # parts of it that stand alone: anchor and viewBox
+    stretched: bool = False  # whether this size has other proportions than the picture
     painted: bool = False  # `anchor` is a marker: a copy by reference would load the picture again
     stamp: str = ""  # of a painted one: the anchor of a line with that marker, of this size, to be shown by reference
     stamps: tuple[Stamp, ...] = ()  # those that stand beside it on the shelf
@@ -60,6 +61,17 @@ class Placed:
     width: float
     height: float
     picture: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What most figures of maps have in common: the images they are of, and the lines over the gaps between maps."""
+
+    x: float  # of the maps
+    y: float
+    thumbnails: tuple[Placed, ...]
+    gaps: tuple[Lattice, ...]
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,7 @@ class MapFigure:
     flagged: bool  # a finding is about this tap
     pictures: tuple[str, ...]  # keys of all but the thumbnails
     weight: int  # about how many bytes of the page it takes
+    frame: str = ""  # the anchor of thumbnails and gaps on the shelf
     overlay: Overlay | None = None
     numbers: tuple[Label, ...] = ()  # of images that fire a channel most and have no thumbnail
     numbers_y: float = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from featreport.figures.cells import Lattice
 from featreport.figures.depth import Chart
 from featreport.judge.findings import Level
 from featreport.report.cells import (
@@ -18,7 +17,7 @@ from featreport.report.cells import (
     UnmeasuredRow,
     WeightGroup,
 )
-from featreport.report.drawn import DataLink, KernelFigure, MapFigure, MatrixFigure, Picture, Placed
+from featreport.report.drawn import DataLink, Frame, KernelFigure, MapFigure, MatrixFigure, Picture, Placed
 from featreport.report.trajectories import TrajectoryTable
 
 
@@ -320,7 +319,7 @@ class Page:
     logo_key: str
     shelf: tuple[Picture, ...]  # pictures shown more than once, or nowhere: embedded before the rest
     results_json: str = field(repr=False)
-    lattices: tuple[Lattice, ...] = ()  # lines over the gaps of maps, to be shown by reference
+    frames: tuple[Frame, ...] = ()  # what figures of maps have in common, to be shown by reference
     left_out: str = ""  # what the page lacks to stay small, in a sentence
     absent: int = 0  # feature maps that are not here to keep the page small
     data: tuple[DataLink, ...] = ()  # the tables of all runs

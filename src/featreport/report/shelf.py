@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from featreport.figures.cells import Lattice
 from featreport.report.anchors import Anchors
-from featreport.report.drawn import Picture, Stamp
+from featreport.report.drawn import Frame, Picture, Stamp
 from featreport.results.schema import Results, Run
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+UNSEEN = 0.01  # CSS pixels
 
 
 class Shelf:
@@ -26,7 +26,7 @@ class Shelf:
         self._anchors = {key: anchors.take("p", key[:8]) for key in results.pictures}
         self._take, self._views = anchors.take, dict[str, dict[tuple[float, ...], str]]()
         self._stamps = dict[str, dict[tuple[str, float, float], str]]()
-        self._lattices = dict[Lattice, Lattice]()
+        self._frames = dict[Frame, str]()
         self._in_place = {key for key, count in uses.items() if count == 1}
         inputs = {file.input for run in results.runs for file in run.images.files if file.input}
         if inputs:  # maps are laid over them: each picture is shown in several places
@@ -63,7 +63,10 @@ class Shelf:
         if key is None or key not in self._sources:
             return None
         source = self._sources[key] if key in self._in_place else None
-        return Picture(key, self._anchors[key], source, width, height, painted=key in self._photos)
+        stretched = source is not None and _stretched(source, width, height)
+        return Picture(
+            key, self._anchors[key], source, width, height, stretched=stretched, painted=key in self._photos
+        )
 
     def part(self, key: str | None, seen: Sequence[float], width: float, height: float) -> Picture | None:
         """Return a part of a picture that stands on the shelf, at this size.
@@ -92,16 +95,17 @@ class Shelf:
             stamps[wanted] = self._take(f"p{sum(map(len, self._stamps.values()))}")
         return replace(picture, stamp=stamps[wanted])
 
-    def lattices(self, lines: Sequence[Lattice]) -> tuple[Lattice, ...]:
-        """Return lines that stand on the shelf, each with its anchor: most figures of a run have the same ones."""
-        for line in lines:
-            if line not in self._lattices:
-                self._lattices[line] = replace(line, anchor=self._take(f"gaps{len(self._lattices)}"))
-        return tuple(self._lattices[line] for line in lines)
+    def frame(self, frame: Frame) -> str:
+        """Return the anchor of what a figure shares with others, or nothing where it is empty."""
+        if not frame.thumbnails and not frame.gaps:
+            return ""
+        if frame not in self._frames:
+            self._frames[frame] = self._take(f"frame{len(self._frames)}")
+        return self._frames[frame]
 
-    def drawn(self) -> tuple[Lattice, ...]:
-        """Return the lines that figures show by reference."""
-        return tuple(self._lattices.values())
+    def frames(self) -> tuple[Frame, ...]:
+        """Return what figures show by reference."""
+        return tuple(replace(frame, anchor=anchor) for frame, anchor in self._frames.items())
 
     def rest(self) -> tuple[Picture, ...]:
         """Return the pictures that no figure embeds in place, with their own proportions."""
@@ -131,6 +135,12 @@ def _keys(run: Run) -> Iterator[str]:
     if run.kernels is not None:
         yield run.kernels.picture
     yield from (one.picture for one in run.kernel_norms)
+
+
+def _stretched(source: str, width: float, height: float) -> bool:
+    """Say whether a picture shown at this size is out of proportion, by more than lengths are rounded by."""
+    across, down = _proportions(source)
+    return abs(width * down - height * across) > UNSEEN * max(across, down)
 
 
 def _proportions(source: str) -> tuple[int, int]:
