@@ -129,8 +129,7 @@
     return brush.getImageData(0, 0, 64, 64).data.every((value, at) => value === drawn.data[at]);
   };
   const pixels = async (shown) => {
-    const key = shown.dataset.picture;
-    const picture = key ? shown : document.querySelector(`${shown.getAttribute("href")} image`);
+    const picture = shown.localName === "image" ? shown : document.querySelector(`${shown.getAttribute("href")} image`);
     const image = new Image();
     image.src = picture.getAttribute("href");
     await image.decode();
@@ -152,7 +151,7 @@
   const makers = {
     async maps(figure, name, [low, high, tile, gap, images, channels]) {
       const [[height, width], laid] = [list(tile), figure.querySelector(".veil")];
-      const own = await pixels(figure.querySelector(".pixels:not(.veil)"));
+      const own = await pixels(figure.querySelector("image:not(.veil),.pixels:not(.veil)"));
       const veil = laid && (await pixels(laid));
       const value = (row, column, y, x) => {
         const share = exact(own(column * (width + +gap) + x, row * (height + +gap) + y), veil ? 16 : 32);
@@ -166,7 +165,7 @@
     },
     async units(figure, name, [low, high, tile, gap, images, units]) {
       const [height, width] = list(tile);
-      const own = await pixels(figure.querySelector(".pixels"));
+      const own = await pixels(figure.querySelector("image,.pixels"));
       const value = (row, place) => {
         const share = exact(own(place % width, row * (height + +gap) + Math.floor(place / width)), 32);
         return low * (1 - share) + high * share;
@@ -176,7 +175,7 @@
     },
     async kernels(figure, name, [limit, tile, gap, columns, count, inputs]) {
       const [height, width] = list(tile);
-      const own = await pixels(figure.querySelector(".pixels"));
+      const own = await pixels(figure.querySelector("image,.pixels"));
       const at = (one, y, x, plane) => own((one % columns) * (width + +gap) + x, Math.floor(one / columns) * (height + +gap) + y, plane);
       const planes = inputs === "1" ? ["grey"] : ["red", "green", "blue"];
       const value = (grey) => (grey ? ((grey - 128) / 127) * limit : ""); // 0 stands for NaN
@@ -186,7 +185,7 @@
     },
     async norms(figure, name, [high, size]) {
       const [height, width] = list(size);
-      const own = await pixels(figure.querySelector(".pixels"));
+      const own = await pixels(figure.querySelector("image,.pixels"));
       return [["y", ...across(width)], ...range(height).map((y) => [y, ...range(width).map((x) => exact(own(x, y), 32) * high)])];
     },
   };

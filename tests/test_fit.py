@@ -90,7 +90,7 @@ def test_findings_keep_their_rows_and_their_histograms_until_the_barest_page(pag
     assert len(set(flagged[:-1])) == 1
     assert flagged[-1] < flagged[0]
     last = max(number for number, page in enumerate(pages) if "histograms" not in said(page))
-    sparks = [page.count('class="spark"') for page in pages]
+    sparks = [page.count("<details class=hist>") for page in pages]
     assert sparks[0] == sparks[last] > sparks[last + 1] > 0
     rows = [page.count('data-run="net/many" data-layer') for page in pages]
     assert rows == [60] * (last + 6) + [7 + 24] + [7 + 6] * 3 + [6]

@@ -169,7 +169,7 @@ def test_fractions_are_their_parts_in_the_results_on_the_page_and_in_words(page)
 def test_the_indices_of_a_row_are_as_many_as_it_counts(page):
     for _, _, row in pairs(page):
         for cell in row.iter("td"):
-            listed = cell.find(".//span[@class='list']")
+            listed = cell.find("details[@class='indices']/span")
             counted = re.match(r"([\d,]+)", words(cell if listed is None else cell.find("details/summary")))
             if listed is None or cell.get("data-metric") not in {
                 "dead_fraction",
@@ -296,7 +296,7 @@ WRONG = {  # what is planted in the page of `few`, and the test that must find i
         test_every_row_has_the_numbers_of_the_results,
     ),
     "a row": (
-        r'<tr id="[^"]*" data-run="net/early" data-layer="features.2"',
+        r'<tr id=\S* data-run="net/early" data-layer="features.2"',
         r"<tr",
         test_every_row_has_the_numbers_of_the_results,
     ),

@@ -266,6 +266,20 @@ def test_the_part_that_the_network_sees_is_where_its_transform_takes_it(
     assert edges == pytest.approx([left, left + across, top, top + down], abs=0.025)
 
 
+def frames_of(page: str) -> list[str]:
+    """Return what stands around the maps of the figures of a page: photos and the lines between maps."""
+    frames = dict(re.findall(r'<g id="([^"]+)">(.*?)</g>', page))
+    return [frames[anchor] for anchor in re.findall(r'<use href="#(f-[^"]+)"/>', page)]
+
+
+def stamps_of(page: str) -> dict[str, tuple[str, float, float]]:
+    """Return marker, width and height of each photo that is shown by reference."""
+    found = re.findall(
+        r'<line id="([^"]+)" marker-start="url\(#([^"]+)\)" transform="scale\((\S+) (\S+)\)"/>', page
+    )
+    return {anchor: (marker, float(width), float(height)) for anchor, marker, width, height in found}
+
+
 def test_beside_the_maps_stands_the_part_of_a_photo_that_the_network_saw(tmp_path: Path) -> None:
     build(tmp_path, "{images: 2, channels: 5}")
     page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
@@ -277,11 +291,9 @@ def test_beside_the_maps_stands_the_part_of_a_photo_that_the_network_saw(tmp_pat
     page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
     views = dict(re.findall(r'<marker id="([^"]+-seen)" viewBox="([^"]+)"', page))
     assert set(views.values()) == {"2 2 8 8"}
-    used = re.findall(
-        r'<svg role="img" aria-label="Channels.*?<line marker-start="url\(#([^"]+)\)"', page, re.DOTALL
-    )
-    assert used
-    assert set(used) <= set(views)
+    beside = [re.findall(r"<use href=#(\S+)", frame) for frame in frames_of(page)]
+    assert beside
+    assert {stamps_of(page)[stamp][0] for stamps in beside for stamp in stamps} <= set(views)
     assert "Photos beside the maps are cut to the part that the network was given." in page
 
 
@@ -294,14 +306,9 @@ def test_a_photo_that_was_stretched_stands_in_the_proportions_of_the_input(tmp_p
         results = featreport.build(manifest)
         page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
         anchors = {f"p-{file.picture[:8]}" for file in results.runs[0].images.files if file.picture}
-        sizes = [
-            (float(width), float(height))
-            for anchor, width, height in re.findall(
-                r'<line marker-start="url\(#([^"]+)\)" transform="matrix\(([^ ]+) 0 0 ([^ ]+) 0 [1-9][^ ]*\)"/>',
-                page,
-            )
-            if anchor.removesuffix("-seen") in anchors
-        ]
+        beside = [stamp for frame in frames_of(page) for stamp in re.findall(r"<use href=#(\S+)", frame)]
+        stamps = [stamps_of(page)[stamp] for stamp in beside]
+        sizes = [size for marker, *size in stamps if marker.removesuffix("-seen") in anchors]
         assert sizes
         assert [width / height for width, height in sizes] == pytest.approx([shape] * len(sizes), abs=0.1)
         picture = exhibit.thumbnail(results.runs[0], 0, results.pictures)
@@ -444,7 +451,7 @@ def test_maps_of_narrow_images_stay_wide_enough_to_see(tmp_path: Path, size: tup
     page = (tmp_path / "out/page.html").read_text(encoding="utf-8")
     widths = [
         float(width)
-        for width in re.findall(r'<svg role="img" aria-label="Channels [^"]*" width="([\d.]+)"', page)
+        for width in re.findall(r'<svg role=img aria-label="Channels [^"]*" width=([\d.]+)', page)
     ]
     assert widths
     assert all(12 * 16 <= width <= 12 * 130 + 110 for width in widths)

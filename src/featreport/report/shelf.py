@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from featreport.report.anchors import Anchors
 from featreport.report.drawn import Frame, Picture, Stamp
+from featreport.results.codec import digest
 from featreport.results.schema import Results, Run
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -22,6 +25,7 @@ class Shelf:
 
     def __init__(self, results: Results, anchors: Anchors) -> None:
         self._sources = results.pictures
+        self._named = {key for key, source in results.pictures.items() if digest(source) != key}
         uses = Counter(key for run in results.runs for key in _keys(run) if key in results.pictures)
         self._anchors = {key: anchors.take("p", key[:8]) for key in results.pictures}
         self._take, self._views = anchors.take, dict[str, dict[tuple[float, ...], str]]()
@@ -36,6 +40,10 @@ class Shelf:
         self._photos = {file.picture for run in results.runs for file in run.images.files if file.picture}
         self._in_place -= self._photos
         self._photos -= uses.keys() | inputs  # the script reads the pixels of those, and a filter takes these
+
+        self._places = {
+            key: place for place, key in enumerate(key for key in results.pictures if key in self._photos)
+        }
 
     @property
     def any(self) -> bool:
@@ -64,9 +72,8 @@ class Shelf:
             return None
         source = self._sources[key] if key in self._in_place else None
         stretched = source is not None and _stretched(source, width, height)
-        return Picture(
-            key, self._anchors[key], source, width, height, stretched=stretched, painted=key in self._photos
-        )
+        named, painted = key in self._named, key in self._photos
+        return Picture(key, self._anchors[key], source, width, height, (), stretched, named, painted)
 
     def part(self, key: str | None, seen: Sequence[float], width: float, height: float) -> Picture | None:
         """Return a part of a picture that stands on the shelf, at this size.
@@ -92,7 +99,11 @@ class Shelf:
         stamps = self._stamps.setdefault(picture.key, {})
         wanted = picture.anchor, picture.width, picture.height
         if wanted not in stamps:
-            stamps[wanted] = self._take(f"p{sum(map(len, self._stamps.values()))}")
+            _, part, more = picture.anchor.partition("-seen")
+            size = (
+                f"{picture.width:g}" if picture.width == picture.height else "{:g}x{:g}".format(*wanted[1:])
+            )
+            stamps[wanted] = self._take(f"{'p' if part else 'w'}{self._places[picture.key]}{more}", size)
         return replace(picture, stamp=stamps[wanted])
 
     def frame(self, frame: Frame) -> str:
@@ -100,18 +111,26 @@ class Shelf:
         if not frame.thumbnails and not frame.gaps:
             return ""
         if frame not in self._frames:
-            self._frames[frame] = self._take(f"frame{len(self._frames)}")
+            self._frames[frame] = self._take("f", hashlib.sha256(repr(frame).encode()).hexdigest()[:8])
         return self._frames[frame]
 
     def frames(self) -> tuple[Frame, ...]:
-        """Return what figures show by reference."""
-        return tuple(replace(frame, anchor=anchor) for frame, anchor in self._frames.items())
+        """Return what figures show by reference; in an order that does not change where figures are left out."""
+        named = sorted(((anchor, frame) for frame, anchor in self._frames.items()), key=itemgetter(0))
+        return tuple(replace(frame, anchor=anchor) for anchor, frame in named)
 
     def rest(self) -> tuple[Picture, ...]:
         """Return the pictures that no figure embeds in place, with their own proportions."""
         return tuple(
             self._with_views(
-                Picture(key, self._anchors[key], source, *_proportions(source), painted=key in self._photos)
+                Picture(
+                    key,
+                    self._anchors[key],
+                    source,
+                    *_proportions(source),
+                    named=key in self._named,
+                    painted=key in self._photos,
+                )
             )
             for key, source in self._sources.items()
             if key not in self._in_place
@@ -123,7 +142,8 @@ class Shelf:
             (anchor, " ".join(f"{share * side:.4g}" for share, side in zip(seen, sides, strict=True)))
             for seen, anchor in self._views.get(picture.key, {}).items()
         )
-        stamps = (Stamp(anchor, *wanted) for wanted, anchor in self._stamps.get(picture.key, {}).items())
+        named = sorted((anchor, wanted) for wanted, anchor in self._stamps.get(picture.key, {}).items())
+        stamps = (Stamp(anchor, *wanted) for anchor, wanted in named)
         return replace(picture, views=tuple(views), stamps=tuple(stamps))
 
 
