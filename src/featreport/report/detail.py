@@ -20,12 +20,11 @@ MANY, FEW = 24, 6  # rows without a finding that each table keeps
 _ROWS = "rows without a finding beyond the {} of each table with the most values near zero"
 GOLDEN = 0.6180339887498949  # its multiples, taken modulo 1, are spread evenly however many there are
 TRIES = 3
-# By which the estimate of what maps and histograms take may be too small. It was 0.001 where two photos are shown of
-# each layer; too large, by 0.04 where one is, does no harm: a page is made that could have been spared.
+# By which the estimate of what maps and histograms take may be too small. It was 0.003 for a run of a hundred layers,
+# 0.01 for six runs: what most figures have in common goes with the last that shows it, and is not counted.
 DOUBT = 0.02
-MARKUP = 1770  # bytes of a figure that shows pictures again, about
-BARS = 151  # bytes of a histogram beside its path and its words,
-TICK, ZERO = 20, 44  # of a tick beside its text, and of the bar of zeros
+BARS = 115  # bytes of a histogram beside its path and its words,
+TICK, ZERO = 16, 44  # of a tick beside its text, and of the bar of zeros
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,8 @@ def _of_bars(bars: Bars) -> int:
 
 
 def _weight(group: Sequence[tuple[int, int, MapFigure]]) -> int:
-    return group[0][2].weight + MARKUP * (len(group) - 1)
+    """Return about how many bytes the figures take that show one picture: only the first embeds it."""
+    return group[0][2].weight + sum(figure.markup for _, _, figure in group[1:])
 
 
 def _kept(figures: tuple[MapFigure, ...], away: set[str]) -> tuple[MapFigure, ...]:

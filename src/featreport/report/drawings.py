@@ -22,7 +22,13 @@ WIDEST, THINNEST = 96.0, 1.0  # of a thumbnail
 GRID = 640.0  # the widest grid of units
 LARGEST_CELL = 24.0
 LOUDEST = 36.0  # height of the image that fires a channel most
-MARKUP = 1770  # bytes of a figure beside its pictures, about: of few images it is less
+MARKUP = 470  # bytes of a figure beside what it holds, about:
+LABELS, PHOTOS, HATCHES, VEILS = (
+    19,
+    34,
+    60,
+    73,
+)  # of each word over a column, image below it, dead map, and veil
 _RULES = {
     "first": "",
     "strongest": ", the strongest first",
@@ -40,9 +46,22 @@ def maps(run: Run, shelf: Shelf, anchor: str) -> tuple[MapFigure, ...]:
         if shown.images and shown.channels and min(shown.tile) > 0 and shelf.holds(*_pictures(shown)):
             figure = (_units if shown.kind == "units" else _maps)(run, shown, tap, shelf)
             link = pictured.of_maps(run, shown, tap, shelf, anchor)
-            weight = figure.weight + (len(link.href) if link else 0)
-            figures.append(replace(figure, values=pixels.of_maps(shown), data=link, weight=weight))
+            figure = replace(figure, values=pixels.of_maps(shown), data=link)
+            markup = _markup(figure)
+            weight = markup + sum(shelf.size(key) for key in figure.pictures)
+            figures.append(replace(figure, markup=markup, weight=weight))
     return tuple(figures)
+
+
+def _markup(figure: MapFigure) -> int:
+    """Return about how many bytes a figure takes beside its pictures."""
+    words = [figure.alt, figure.caption, figure.values, figure.module, *2 * [figure.title.text]]
+    if figure.data is not None:
+        words += [figure.data.href, figure.data.filename, figure.data.label]
+    held = LABELS * (len(figure.labels) + len(figure.numbers)) + PHOTOS * len(figure.loudest)
+    held += HATCHES * len(figure.hatched) + VEILS * (figure.veil is not None)
+    held += len(figure.units) * len(figure.unit_grids)
+    return MARKUP + held + sum(len(text.encode()) for text in words)
 
 
 def absent(run: Run, shelf: Shelf) -> int:
@@ -95,7 +114,6 @@ def _maps(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) ->
         alt=_alt(shown, silent),
         flagged=bool(tap and flagged(tap)),
         pictures=_pictures(shown),
-        weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
         loudest=loudest,
         numbers=numbers,
         numbers_y=round(below - BASELINE, 1),
@@ -182,7 +200,6 @@ def _units(run: Run, shown: FeatureMaps, tap: Activation | None, shelf: Shelf) -
         alt=_alt(shown, dead),
         flagged=bool(tap and flagged(tap)),
         pictures=_pictures(shown),
-        weight=MARKUP + sum(shelf.size(key) for key in _pictures(shown)),
         frame=shelf.frame(Frame(left, 0, thumbnails, gaps)),
     )
 

@@ -120,7 +120,8 @@ class MapFigure:
     alt: str
     flagged: bool  # a finding is about this tap
     pictures: tuple[str, ...]  # keys of all but the thumbnails
-    weight: int  # about how many bytes of the page it takes
+    weight: int = 0  # about how many bytes of the page it takes,
+    markup: int = 0  # and without its pictures
     frame: str = ""  # the anchor of thumbnails and gaps on the shelf
     overlay: Overlay | None = None
     numbers: tuple[Label, ...] = ()  # of images that fire a channel most and have no thumbnail
