@@ -130,10 +130,12 @@ def _linked(
     findings: Sequence[FindingLine], runs: Sequence[RunPage], checked: ChecksView | None
 ) -> frozenset[str]:
     """Return the anchors that lines of findings and of checks lead to, and the further measures of layers."""
-    lines = [*findings, *(line for run in runs for line in run.findings)]
-    told = [*checked.first, *checked.more, *checked.rows] if checked else []
+    links = [line.href for line in (*findings, *(line for run in runs for line in run.findings))]
+    if checked is not None:
+        links += [line.href for line in (*checked.first, *checked.more)]
+        links += [row.href for row in checked.rows]
     measured = {row.anchor for run in runs for row in run.measures.rows}
-    return frozenset({line.href.removeprefix("#") for line in (*lines, *told)} | measured)
+    return frozenset({link.removeprefix("#") for link in links} | measured)
 
 
 def _overview(results: Results, run: Run, href: str, level: Level) -> OverviewRow:

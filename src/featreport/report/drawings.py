@@ -61,7 +61,7 @@ def _markup(figure: MapFigure) -> int:
     held = LABELS * (len(figure.labels) + len(figure.numbers)) + PHOTOS * len(figure.loudest)
     held += HATCHES * len(figure.hatched) + VEILS * (figure.veil is not None)
     held += len(figure.units) * len(figure.unit_grids)
-    return MARKUP + held + sum(len(text.encode()) for text in words)
+    return MARKUP + held + sum(len(text.encode(errors="replace")) for text in words)
 
 
 def absent(run: Run, shelf: Shelf) -> int:
