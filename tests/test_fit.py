@@ -99,7 +99,7 @@ def test_findings_keep_their_rows_and_their_histograms_until_the_barest_page(pag
 
 
 def test_maps_of_layers_without_a_finding_go_one_by_one_rectifiers_last(pages: list[str]) -> None:
-    shown = [len(re.findall('class="maps"', page)) for page in pages if said(page).count(":") < 2]
+    shown = [len(re.findall("class=maps", page)) for page in pages if said(page).count(":") < 2]
     assert shown == sorted(shown, reverse=True)
     flagged = {
         figure for page in pages[:-2] for figure in re.findall('Feature maps of (features[.][0-9]+)"', page)

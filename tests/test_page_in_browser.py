@@ -568,7 +568,7 @@ def test_a_histogram_opens_by_key_to_its_large_form_with_an_axis(browser, opens,
     }""")
     assert len(inside) >= 3
     assert all(inside)
-    assert summary.locator("xpath=..").locator(".under").is_visible()
+    assert summary.locator("xpath=..").locator("> span").is_visible()
 
 
 def test_copied_rows_hold_no_words_of_a_histogram(browser, opens, small_address):
