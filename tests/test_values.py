@@ -224,7 +224,7 @@ def coarse(run: Run, results: Results) -> list[tuple[list[tuple[str, ...]], np.n
 
 def test_every_picture_has_its_numbers_in_a_link_that_needs_no_script(results) -> None:
     page = render(results)
-    assert page.count('<figure class=maps') == 8
+    assert page.count("<figure class=maps") == 8
     links = LINK.findall(page)
     assert len(links) == 8
     labels = ["CSV per filter", "CSV per row", "CSV per map", "CSV"] * 2
