@@ -58,7 +58,7 @@ def cells(page: str, row: str) -> dict[str, str]:
     """The words in each number cell of a row, by metric; the first of each."""
     line = re.search(rf"<tr [^>]*{row}.*?</tr>", page, re.DOTALL)[0].replace("\xa0", " ")
     found: dict[str, str] = {}
-    for metric, text in re.findall(r'data-metric="?(\w+)[^>]*>(.*?)</td>', line, re.DOTALL):
+    for metric, text in re.findall(r'data-metric="(\w+)"[^>]*>(.*?)</td>', line, re.DOTALL):
         found.setdefault(metric, re.sub(r"<[^>]+>", " ", text))
     return found
 

@@ -460,7 +460,7 @@ def test_the_command_and_every_output_tell_what_is_exact(project: Path) -> None:
     lowest = {
         name: float(value)
         for name, value in re.findall(
-            r'data-weight="([^"]+)".*?data-metric=lowest_filter_cosine data-value=([^">]+)', text
+            r'data-weight="([^"]+)".*?data-metric="lowest_filter_cosine" data-value="([^"]+)"', text
         )
     }
     found = compared(project)

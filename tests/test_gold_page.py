@@ -286,13 +286,13 @@ def test_every_flagged_row_belongs_to_a_finding_of_its_run(page):
 
 WRONG = {  # what is planted in the page of `few`, and the test that must find it
     "a number": (
-        r"data-metric=mean data-value=0",
-        r"data-metric=mean data-value=1",
+        r'data-metric="mean" data-value="0',
+        r'data-metric="mean" data-value="1',
         test_every_row_has_the_numbers_of_the_results,
     ),
     "no number": (
-        r"data-metric=std data-value=[^\">]+",
-        r'data-metric=std data-value=""',
+        r'data-metric="std" data-value="[^"]+"',
+        r'data-metric="std" data-value=""',
         test_every_row_has_the_numbers_of_the_results,
     ),
     "a row": (
