@@ -26,14 +26,6 @@ def packed(value: object) -> str:
     return base64.b64encode(lzma.compress(json.dumps(value).encode())).decode()
 
 
-def in_base_85(payload: object) -> object:
-    """Return what today's pages carry for what older ones carry as `payload`."""
-    if payload in {"!", 5}:
-        return {"!": "no 85"}.get(str(payload), payload)
-    coded = base64.b85encode(base64.b64decode(str(payload)))
-    return coded.decode().translate(str.maketrans("<>&", ",.:"))
-
-
 def with_edges(edges: list[float]) -> Results:
     results = samples.sample()
     run = results.runs[0]
@@ -85,18 +77,6 @@ def with_histogram(**fields: Any) -> object:
 def test_damaged_results_in_a_page_are_refused_in_a_line(payload: object, words: str) -> None:
     with pytest.raises(ResultsError, match=words):
         codec.decode(page_of(xz=payload), "report.html")
-    with pytest.raises(ResultsError, match=words):
-        codec.decode(page_of(xz85=in_base_85(payload)), "report.html")
-
-
-def test_results_of_an_older_page_in_base_64_still_read() -> None:
-    results = samples.sample()
-    fields = results.model_dump(mode="json", exclude={"pictures"})
-    assert codec.decode(page_of(xz=packed(fields)), "page").runs == results.runs
-
-
-def test_what_a_page_carries_needs_no_escapes() -> None:
-    assert not set("<>&\\'") & set(codec.embedded(samples.sample()))
 
 
 def test_a_page_that_would_unpack_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from featreport.report import (
 from featreport.report.anchors import Anchors
 from featreport.report.detail import script_safe
 from featreport.report.order import order
-from featreport.report.page import ChecksView, Fact, Failure, FindingLine, OverviewRow, Page, RunPage
+from featreport.report.page import Fact, Failure, FindingLine, OverviewRow, Page, RunPage
 from featreport.report.shelf import Shelf
 from featreport.results import codec
 from featreport.results.schema import Results, Run, weights_alone
@@ -92,14 +92,12 @@ def _page(results: Results) -> Page:
     )
     empty |= set() if results.runs else {"details"}
     logo = results.page.logo or ""
-    findings = tuple(_line(finding, places) for finding in verdict.findings)
-    checked = checks.view(results, places)
     return Page(
         title=results.title,
         level=verdict.level,
         verdict=verdict.sentence,
         certainty=verdict.certainty,
-        findings=findings,
+        findings=tuple(_line(finding, places) for finding in verdict.findings),
         overview=table,
         networks=not results.runs or any(not weights_alone(run) for run in results.runs),
         comparisons=comparisons,
@@ -117,25 +115,12 @@ def _page(results: Results) -> Page:
         data=data.of_all(results),
         absent=sum(drawings.absent(run, shelf) for run in results.runs),
         results_json="",
-        checks=checked,
-        linked=_linked(findings, runs, checked),
+        checks=checks.view(results, places),
         likeness=likeness.view(results),
         trends=past,
         trajectories=courses,
         against=changes.against(results),
     )
-
-
-def _linked(
-    findings: Sequence[FindingLine], runs: Sequence[RunPage], checked: ChecksView | None
-) -> frozenset[str]:
-    """Return the anchors that lines of findings and of checks lead to, and the further measures of layers."""
-    links = [line.href for line in (*findings, *(line for run in runs for line in run.findings))]
-    if checked is not None:
-        links += [line.href for line in (*checked.first, *checked.more)]
-        links += [row.href for row in checked.rows]
-    measured = {row.anchor for run in runs for row in run.measures.rows}
-    return frozenset({link.removeprefix("#") for link in links} | measured)
 
 
 def _overview(results: Results, run: Run, href: str, level: Level) -> OverviewRow:

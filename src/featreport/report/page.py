@@ -319,7 +319,6 @@ class Page:
     logo_key: str
     shelf: tuple[Picture, ...]  # pictures shown more than once, or nowhere: embedded before the rest
     results_json: str = field(repr=False)
-    linked: frozenset[str] = frozenset()  # the rows that something on the page leads to: these have ids
     frames: tuple[Frame, ...] = ()  # what figures of maps have in common, to be shown by reference
     left_out: str = ""  # what the page lacks to stay small, in a sentence
     absent: int = 0  # feature maps that are not here to keep the page small

@@ -23,9 +23,6 @@ MOST = 200_000_000  # bytes of JSON that a page may unpack to,
 LEAST, TIMES = 16_000_000, 100  # and so many at least, or so many times what is packed: results give 5 to 20
 MEMORY = 2**27  # bytes that unpacking may take
 FEW = 4  # edges that are not worth packing
-# Base 85 takes a 16th less than base 64; three of its characters may not stand in a page's script as they are.
-_PLAIN, _SAFE = b"<>&", b",.:"
-_TO_PAGE, _FROM_PAGE = bytes.maketrans(_PLAIN, _SAFE), bytes.maketrans(_SAFE, _PLAIN)
 
 
 def encode(results: Results) -> str:
@@ -40,9 +37,8 @@ def encode(results: Results) -> str:
 def embedded(results: Results) -> str:
     """Return the results as the page carries them, JSON: compressed, without the pictures, which the page shows anyway.
 
-    `{"format", "version", "xz85"}`, the last the results' JSON, compressed and in base 85, where `,`, `.` and `:` stand
-    for `<`, `>` and `&` (older pages have it as `xz`, in base 64); an array of equal bins' edges stands there as
-    `{"linspace": [first, last, bins]}` where NumPy's `linspace` gives these very numbers again.
+    `{"format", "version", "xz"}`, the last the results' JSON, compressed and in base64; an array of equal bins' edges
+    stands there as `{"linspace": [first, last, bins]}` where NumPy's `linspace` gives these very numbers again.
     """
     fields = _fields(results, exclude={"pictures"})  # a lone surrogate is kept, as \udc80
     for histogram in _histograms(fields):
@@ -50,8 +46,7 @@ def embedded(results: Results) -> str:
         if len(edges) > FEW and linspace(edges[0], edges[-1], len(edges) - 1) == edges:
             histogram["edges"] = {"linspace": [edges[0], edges[-1], len(edges) - 1]}
     packed = lzma.compress(_compact(fields).encode("ascii"))
-    text = base64.b85encode(packed).translate(_TO_PAGE).decode("ascii")
-    head = {"format": FORMAT, "version": VERSION, "xz85": text}
+    head = {"format": FORMAT, "version": VERSION, "xz": base64.b64encode(packed).decode("ascii")}
     return _compact(head)
 
 
@@ -83,17 +78,14 @@ def linspace(first: float, last: float, bins: int) -> list[float]:
 
 def _unpacked(fields: dict[str, Any], where: str) -> dict[str, Any]:
     """Return the results that `embedded` packed."""
-    if not fields.keys() & {"xz", "xz85"}:
+    if "xz" not in fields:
         return fields
     try:
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
-        if "xz85" in fields:
-            packed = base64.b85decode(fields["xz85"].encode("ascii").translate(_FROM_PAGE))
-        else:
-            packed = base64.b64decode(fields["xz"], validate=True)
+        packed = base64.b64decode(fields["xz"], validate=True)
         most = min(MOST, max(LEAST, TIMES * len(packed)))
         text = stream.decompress(packed, most)
-    except (ValueError, TypeError, AttributeError, lzma.LZMAError) as error:
+    except (ValueError, TypeError, lzma.LZMAError) as error:
         raise ResultsError(f"{where}: its embedded results are damaged: {error}") from error
     if not stream.eof:
         raise ResultsError(f"{where}: its embedded results are cut off, or larger than {most // 10**6} MB")
