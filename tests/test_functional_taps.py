@@ -153,6 +153,26 @@ def test_what_layers_make_of_parameters_alone_is_of_no_image_though_it_has_as_ma
     assert "add" not in [tap.layer for tap, _ in kept]
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_a_layer_makes_by_weights_made_of_the_images_is_of_the_images(swapped: bool) -> None:
+    class Hyper(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.made = nn.Linear(3, 4), nn.Linear(5, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.head(x.mean((2, 3)))
+            weight, ones = y[0, :, None].repeat(1, 5), torch.ones(len(IMAGES), 5)
+            if swapped:
+                return y + torch.func.functional_call(self.made, {"weight": weight}, (ones,))
+            with torch.no_grad():
+                self.made.weight.copy_(weight)
+            return y + self.made(ones)
+
+    kept, _ = watch(Hyper(), IMAGES)
+    assert "add" in [tap.layer for tap, _ in kept]
+
+
 def test_weights_made_by_functions_are_no_taps() -> None:
     class Standardised(nn.Conv2d):
         def forward(self, x: Tensor) -> Tensor:

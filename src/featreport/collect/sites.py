@@ -46,7 +46,7 @@ class Site:
 
     @property
     def opaque(self) -> bool:
-        """Whether its functions are not looked at: what it gives derives from the images if its inputs do."""
+        """Whether its functions are not looked at: what it gives derives from the images if inputs or weights do."""
         return self.quiet and self.leaf
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -186,7 +187,7 @@ class Taps:
                 self.called.add(site.name)
 
     def _entering(self, site: Site) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(_module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
+        def hook(module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
             self.called.add(site.name)
             frame = _Frame(site)
             if site.silent:
@@ -197,7 +198,8 @@ class Taps:
                 if self._frames:
                     self.settle()
                     self._frames[-1].ran_children = True
-                    frame.derived = any(tensor in self.flow for tensor in tensors)
+                    weights = module.parameters() if site.opaque else ()  # may be made of the images
+                    frame.derived = any(tensor in self.flow for tensor in chain(tensors, weights))
                 else:
                     frame.derived = True
                     self._begin(args, given)

@@ -34,7 +34,7 @@ if X86:
     KINDS |= {"avx2": ["-mavx2"], "avx512": ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq"]}
 FLAGS = [
     *("-std=c11", "-O3", "-shared", "-fvisibility=hidden", *(() if sys.platform == "win32" else ("-fPIC",))),
-    *("-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros"),
+    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros"),
     "-ffp-contract=off",  # the same last bits on CPUs with and without fused multiply-add
     "-g0",  # zig's would name the folder: the same sources and compiler shall give the same bytes, and keys of runs
 ]

@@ -155,7 +155,7 @@ INLINE void heard(double *keep, int64_t use, double least, double most, double d
     keep[TOP * use] = most > top ? most : top;
 }
 
-/* Add what was kept of the next images to what was kept of those before; selected, not branched, as above. */
+/* Add what was kept of the next images to what was kept of those before. */
 static void join(Keep keep, Keep more)
 {
     static const int added[] = {TOTAL, SQUARE, SIZE, NONE, FEW, FIRES, AT_BOUND};
