@@ -173,6 +173,20 @@ def test_what_a_layer_makes_by_weights_made_of_the_images_is_of_the_images(swapp
     assert "add" in [tap.layer for tap, _ in kept]
 
 
+def test_a_layer_that_writes_into_a_part_of_what_another_gave_makes_it_another_tensor() -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.relu = nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            self.relu(y[:, 1:])
+            return y
+
+    assert names(nn.Sequential(Half()), IMAGES) == ["0.conv", "0.relu", "0"]
+
+
 def test_weights_made_by_functions_are_no_taps() -> None:
     class Standardised(nn.Conv2d):
         def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from featreport.collect.flow import Flow
 from featreport.collect.passed import Passed
 from featreport.collect.taps import Taps
 from featreport.results.schema import Activation, Run
@@ -216,6 +217,16 @@ def test_memory_used_again_is_not_taken_for_what_it_held() -> None:
     passed.add(square[:4], key)
     assert square[4:] not in passed
     assert square[:, :4] not in passed
+
+
+def test_memory_used_again_does_not_derive_from_what_was_written_into_it_before() -> None:
+    flow = Flow(nn.Module())
+    for _ in range(50):
+        tensor = torch.rand(1000)
+        assert tensor.view(10, 100) not in flow
+        flow.filled(tensor)
+        assert tensor.view(10, 100) in flow
+        del tensor
 
 
 def test_a_subclassed_rectifier_is_one_tap(tmp_path: Path) -> None:
