@@ -104,13 +104,15 @@ def _dead_layers(run: Run) -> Iterator[Finding]:
 
 
 def _dead_channels(run: Run) -> Iterator[Finding]:
-    taps = [tap for tap in rectifiers(run) if tap.dead and len(tap.dead) < tap.channels]
+    silent = [tap for tap in rectifiers(run) if tap.dead]
+    taps = [tap for tap in silent if len(tap.dead) < tap.channels]
     if not taps or run.summary is None:
         return
     worst = max(taps, key=lambda tap: len(tap.dead) / tap.channels)
     share = formats.part(run.summary.dead_channels, run.summary.channels)
     percent = formats.percent(run.summary.dead_fraction)
-    where = f"highest share at {tap_name(worst)}: {formats.part(len(worst.dead), worst.channels)}"
+    others = "" if len(taps) == len(silent) else " of the other layers"  # than those that are entirely silent
+    where = f"highest share{others} at {tap_name(worst)}: {formats.part(len(worst.dead), worst.channels)}"
     text = f"{share} rectifier channels ({percent}) are {silent_on(run.images.count)}; {where}."
     yield Finding("warn", text, tap_target(run, worst), 3, run.summary.dead_fraction or 0)
 
