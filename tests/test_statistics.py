@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -655,6 +656,17 @@ def test_a_large_image_in_half_precision_agrees_with_numpy_and_is_never_copied_w
     np.testing.assert_allclose(found.sums.numpy(), a.sum(2), rtol=1e-9)
     assert found[Field.HIGH].tolist() == a.max((0, 2)).tolist()
     assert found[Field.NEAR].tolist() == (np.abs(a) <= 0.001).sum((0, 2)).tolist()
+
+
+def test_tensors_read_by_several_threads_at_once_give_the_same_bits() -> None:
+    drawn = [tensor(at, (4, 3 + 40 * at, 200), 1.0 + at) for at in range(4)]
+    want = [reduction.reduce(values, Limits()).table for values in drawn]
+    with ThreadPoolExecutor(len(drawn)) as pool:
+        for _ in range(20):
+            for found, table in zip(
+                pool.map(lambda one: reduction.reduce(one, Limits()), drawn), want, strict=True
+            ):
+                assert torch.equal(found.table, table)
 
 
 def test_counters_of_a_long_run_do_not_overflow(engine: str) -> None:
