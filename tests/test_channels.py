@@ -70,6 +70,21 @@ class Leaf(nn.Module):
         return self._then(x)
 
 
+def test_a_layer_that_runs_from_the_second_batch_on_has_its_channels_where_those_before_it_have_them() -> (
+    None
+):
+    """Nothing says then what it was computed from: what stands before it in the same pass tells."""
+
+    def run(net: Of, x: Tensor) -> Tensor:
+        y = net.wide(x)
+        return net.late(y) if len(x) == 3 else y
+
+    rows, _ = watched(
+        Of(run, wide=nn.Linear(5, 6), late=Leaf(lambda y: y * 2)), *(torch.randn(n, 7, 8, 5) for n in (2, 3))
+    )
+    assert (rows["late", 0, None].channels, rows["late", 0, None].channel_axis) == (6, 2)
+
+
 @pytest.mark.parametrize("size", [30, 32])
 def test_a_relu_has_its_channels_where_its_own_input_has_them(size: int) -> None:
     a, b = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(3, 32, 3, padding=1)
