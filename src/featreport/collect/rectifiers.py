@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
 UPPER_BOUNDS = {"relu6": 6.0, "hardsigmoid": 1.0, "sigmoid": 1.0, "tanh": 1.0, "softsign": 1.0}
@@ -20,3 +21,18 @@ def upper_bound(module: nn.Module | None, kind: str) -> float | None:
     if isinstance(module, nn.Hardtanh):  # ReLU6 is one
         return float(module.max_val)
     return UPPER_BOUNDS.get(kind.removeprefix("F.").removeprefix("torch.").lower())
+
+
+class Kinds:
+    """What each module of a network is, found out once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[str, bool, float | None]] = {}
+
+    def of(self, module: nn.Module) -> tuple[str, bool, float | None]:
+        """Return the name of a module's class before parametrizations, whether it rectifies, and its bound."""
+        known = self._known.get(id(module))
+        if known is None:
+            kind: str = parametrize.type_before_parametrizations(module).__name__
+            known = self._known[id(module)] = kind, is_rectifier(module), upper_bound(module, kind)
+        return known

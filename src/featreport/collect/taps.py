@@ -17,7 +17,7 @@ from featreport.collect.functions import Rule
 from featreport.collect.intercept import Functions
 from featreport.collect.outputs import tensors_of, unfit
 from featreport.collect.passed import Fed, Key, Passed, form_of, same_elements
-from featreport.collect.rectifiers import is_rectifier, upper_bound
+from featreport.collect.rectifiers import Kinds, upper_bound
 from featreport.collect.sites import ROOT, Site, owners, sites
 
 OUT_PROJ = (
@@ -135,7 +135,7 @@ class Taps:
     def __post_init__(self) -> None:
         self.flow = Flow(self.model)
         self._owners: dict[int, Site] = {}
-        self._kinds: dict[int, tuple[type, str, bool, float | None]] = {}
+        self._kinds = Kinds()
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -249,7 +249,7 @@ class Taps:
         if site.picker and not site.asked:
             self.skipped[site.name] = PICKED
             return
-        _, kind, rectifier, upper = self._known(module)
+        kind, rectifier, upper = self._kinds.of(module)
         self._show(Call(site.name, kind, rectifier, module, frame.fed, frame, upper=upper), outputs, handed)
         if not outputs and not (frame.ran_children and output is None):
             self.skipped[site.name] = "its output holds no tensor"
@@ -258,15 +258,6 @@ class Taps:
             self.skipped[f"{site.name}.out_proj"] = OUT_PROJ.format(site.name)
             if not any(name == "1" for name, _ in outputs):
                 self.skipped[f"{site.name}.scaled_dot_product_attention output weights"] = WEIGHTS
-
-    def _known(self, module: nn.Module) -> tuple[type, str, bool, float | None]:
-        """Return a module's class, its name before parametrizations, whether it rectifies, its bound."""
-        known = self._kinds.get(id(module))
-        if known is None or known[0] is not type(module):
-            kind: str = parametrize.type_before_parametrizations(module).__name__
-            known = type(module), kind, is_rectifier(module), upper_bound(module, kind)
-            self._kinds[id(module)] = known
-        return known
 
     def settle(self, frame: _Frame | None = None) -> None:
         """Show the functional tensor that waits in a frame: it was not what its module hands on."""
