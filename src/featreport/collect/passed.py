@@ -141,7 +141,7 @@ def storage_of(tensor: Tensor) -> int | None:
 
 def kept_apart(tensor: Tensor) -> StorageWeakRef:
     """Return what keeps the identity of a tensor's memory from being given to another, but not the memory."""
-    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]  # torch gives it no types
 
 
 def extent(tensor: Tensor) -> Extent:
