@@ -74,7 +74,7 @@ MAY = {
         "differences",
         "terminal",
     },
-    "__main__": {"cli"},
+    "__main__": {"cli", "process"},
     "__init__": {"pipeline", "results"},
 }
 TORCH = {"sources", "checkpoints", "images", "statistics", "collect", "at_hand", "memory"}

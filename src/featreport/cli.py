@@ -305,9 +305,7 @@ def clear(
 
 def main() -> NoReturn:
     """Run the command line; every expected error is its message and its exit code."""
-    process.in_utf8()
     process.steady_streams()
-    process.one_heap()  # before the first thread, which would have another made
     process.hear_signals(Terminated)
     collector.process.ours = True
     gc.set_threshold(100_000, 20, 100)  # torch makes a million objects that stay: do not walk them again
