@@ -20,6 +20,7 @@ from threading import Event
 
 import torch
 
+from featreport import memory
 from featreport.errors import ImagesError
 from featreport.images.decode import ImageUnusable, decode
 from featreport.images.pictures import encode_photo
@@ -155,7 +156,11 @@ class ImageBatches:
 
     def _stack(self, ready: list[_Ready], start: int) -> Batch:
         first = ready[0].tensor
-        tensor = torch.empty((len(ready), *first.shape), dtype=first.dtype, pin_memory=self.pin)
+        shape = (len(ready), *first.shape)
+        if self.pin:
+            tensor = torch.empty(shape, dtype=first.dtype, pin_memory=True)
+        else:  # it stays while the network runs, and while the next one is made
+            tensor = memory.zeros(shape, first.dtype)
         torch.stack([one.tensor for one in ready], out=tensor)
         indices = list(range(start, start + len(ready)))
         files: list[ImageFile] = []
