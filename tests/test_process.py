@@ -53,16 +53,19 @@ def tensor(mib):  # as torch's is: aligned data, and the objects that own it
 def end(data, storage, handle, _mib):
     for part in (data, storage, handle):
         libc.free(part)
+start, draw, living, most, heap = libc.sbrk(0), random.Random(int(sys.argv[2])), [], 0, 0
 end(*tensor(31))  # larger ones are not the heap's
 libc.malloc_trim(0)
-start, draw, living, most, heap = libc.sbrk(0), random.Random(int(sys.argv[2])), [], 0, 0
 for _ in range(1000):
     if len(living) > 3:
         end(*living.pop(draw.randrange(4)))
     living.append(tensor(draw.choice([6, 6, 12, 24])))
     most = max(most, sum(mib for *_, mib in living))
     heap = max(heap, libc.sbrk(0) - start)
-print(heap / (most << 20))
+grown = libc.sbrk(0)
+for one in living:
+    end(*one)
+print(heap / (most << 20), grown - libc.sbrk(0))
 """
 AGAIN = """
 process.begin_again(measuring=True)  # whatever became of the environment: once is enough
@@ -80,12 +83,17 @@ def begun(script: str, *arguments: str, **environment: str) -> str:
         text=True,
         check=True,
         timeout=60,
-        env=without_tunables() | environment,
+        env=plain() | environment,
     ).stdout
 
 
-def without_tunables() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != process.TUNABLES}
+def plain() -> dict[str, str]:
+    """Return this environment without what would decide these tests in its own way."""
+    deciding = (process.TUNABLES, "LD_PRELOAD", "PYTHONUTF8", "LC_ALL", "LC_CTYPE", "LANG")
+    kept = {name: value for name, value in os.environ.items() if name not in deciding}
+    return {name: value for name, value in kept.items() if not name.startswith("MALLOC_")} | {
+        "LC_ALL": "C.UTF-8"
+    }
 
 
 @glibc
@@ -96,23 +104,61 @@ def test_threads_take_memory_from_one_heap(how: str, one: bool) -> None:
 
 
 @glibc
-def test_the_heap_stays_small_while_tensors_come_and_go() -> None:
-    """It grows to 1.2 to 1.5 times what there is at most; in a process that began without this, to 1.9 to 2.6 times."""
-    ratios = [float(begun(COMING_AND_GOING, "measuring", str(seed))) for seed in range(5)]
-    assert statistics.median(ratios) < 1.7
+def test_the_heap_stays_small_while_tensors_come_and_go_and_is_kept_when_they_are_gone() -> None:
+    """It grows to 1.1 to 1.4 times what there is at most; in a process that began without this, to 1.9 to 2.7 times.
+
+    With the small pieces put by it were 1.5 to 2.1 times; with the usual threshold nothing of it lay in the heap.
+    """
+    runs = [begun(COMING_AND_GOING, "measuring", str(seed)).split() for seed in range(7)]
+    assert 1 <= statistics.median(float(ratio) for ratio, _ in runs) < 1.4
+    assert {given_back for _, given_back in runs} == {"0"}
 
 
 @glibc
 def test_a_process_that_begins_again_is_the_same_with_its_arguments_and_keeps_what_was_asked_for() -> None:
     ours = [f"{name}={value}" for name, value in process.HEAP.items()]
-    own = "glibc.malloc.arena_max=3"
     assert begun(ENVIRONMENT, "as it is", "a b", "").startswith("None 0 ['a b', ''] ")
     assert begun(ENVIRONMENT, "measuring", "a b", "").startswith(f"{':'.join(ours)} 0 ['a b', ''] ")
-    kept = begun(ENVIRONMENT, "measuring", GLIBC_TUNABLES=own).split()[0].split(":")
-    assert kept == [own, *(one for one in ours if "arena_max" not in one)]
+    rest = [one for one in ours if "arena_max" not in one]
+    own = "glibc.malloc.arena_max=3"
+    assert begun(ENVIRONMENT, "measuring", GLIBC_TUNABLES=own).split()[0].split(":") == [own, *rest]
+    assert begun(ENVIRONMENT, "measuring", MALLOC_ARENA_MAX="3").split()[0].split(":") == rest
     assert begun("os.environ.clear()" + AGAIN + ENVIRONMENT, "measuring").startswith("None 0 ")
-    foreign = begun(ENVIRONMENT, "measuring", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0", LC_ALL="C").split()
-    assert foreign[:2] == [":".join(ours), "1"]
+    foreign = {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    assert begun(ENVIRONMENT, "as it is", **foreign).startswith("None 1 ")
+    assert begun(ENVIRONMENT, "measuring", **foreign).startswith(f"{':'.join(ours)} 1 ")
+
+
+READ_ONCE = """
+from featreport.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("how", ["-", "<(cat)", "-X featreport-begun -m featreport", "traced.py"])
+def test_a_start_that_cannot_be_repeated_goes_on_as_it_began(how: str, tmp_path: Path) -> None:
+    """A program that comes through a pipe has been read; one that is traced would lose its debugger."""
+    (tmp_path / "config.yaml").write_text("version: 1\nmodels: []\n")
+    (tmp_path / "traced.py").write_text("import sys\nsys.settrace(lambda *_: None)\n" + READ_ONCE)
+    done = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" {how} build config.yaml'],
+        check=False, input=READ_ONCE, capture_output=True, text=True, cwd=tmp_path, env=plain(), timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "config.yaml" in done.stderr
+
+
+def test_a_frozen_program_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its executable is no interpreter: it would take the interpreter's options for its own."""
+    begun_with = []
+    monkeypatch.setattr(process.os, "execve", lambda *command: begun_with.append(command))
+    monkeypatch.setattr(process, "_tunables", lambda: {process.TUNABLES: "some"})
+    process.begin_again(measuring=True)
+    assert len(begun_with) == (sys.gettrace() is None)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    begun_with.clear()
+    process.begin_again(measuring=True)
+    assert not begun_with
 
 
 @glibc
@@ -125,11 +171,11 @@ def test_a_build_measures_with_the_heap_that_was_asked_for(command: str, tmp_pat
     script = [str(Path(sys.executable).with_name("featreport"))]
     start = script if command == "featreport" else [sys.executable, *command.split()]
     started = subprocess.Popen(
-        [*start, "build", "config.yaml"], cwd=tmp_path, env=without_tunables(), stdout=subprocess.DEVNULL
+        [*start, "build", "config.yaml"], cwd=tmp_path, env=plain(), stdout=subprocess.DEVNULL
     )
     assert started.wait(120) == 0
     ours = ":".join(f"{name}={value}" for name, value in process.HEAP.items())
-    assert (tmp_path / "seen.txt").read_text() == f"{started.pid} {ours}"
+    assert (tmp_path / "seen.txt").read_text() == f"{started.pid} {ours} featreport\n"
 
 
 NETWORK = """
@@ -142,7 +188,9 @@ class Net(nn.Sequential):
         super().__init__(nn.Conv2d(3, 4, 3))
 
     def forward(self, x):
-        Path("seen.txt").write_text(f"{os.getpid()} {os.environ['GLIBC_TUNABLES']}")
+        Path("seen.txt").write_text(
+            f"{os.getpid()} {os.environ['GLIBC_TUNABLES']} {Path('/proc/self/comm').read_text()}"
+        )
         return super().forward(x)
 """
 SEEING = """version: 1

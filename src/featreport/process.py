@@ -80,29 +80,52 @@ def begin_again(measuring: bool) -> None:
     """Begin this process again where it did not begin as it should: what decides that is read at its start alone.
 
     In Python's UTF-8 mode, where the locale has file names read as something else: the same files would have other
-    names and another order, and the report other bytes. And, where networks are run, with `HEAP`.
+    names and another order, and the report other bytes. And, where networks are run, with `HEAP`, which processes
+    that it starts inherit. Once; `python -X featreport-begun -m featreport …` goes on as it began, for a profiler.
     """
+    if BEGUN in sys._xoptions:  # noqa: SLF001 - documented with the option -X
+        with contextlib.suppress(OSError):
+            Path("/proc/self/comm").write_text(
+                "featreport", encoding="ascii"
+            )  # or `pkill featreport` finds none
+        return
     utf8 = sys.getfilesystemencoding() == "utf-8" or bool(sys.flags.utf8_mode)
-    given = os.environ.get(TUNABLES, "")
-    wanted = _tunables(given) if measuring else given
-    again = BEGUN in sys._xoptions  # noqa: SLF001 - documented with the option -X
-    if again or (utf8 and wanted == given) or not sys.executable:
+    tunables = _tunables() if measuring else {}
+    if (utf8 and not tunables) or not _repeatable():
         return
     options = ["-X", BEGUN, *([] if utf8 else ["-X", "utf8"])]
-    command = [sys.executable, *options, *sys.orig_argv[1:]]
     with contextlib.suppress(OSError):  # then as it began
-        os.execve(sys.executable, command, os.environ | {TUNABLES: wanted})  # noqa: S606 - no shell is meant
+        os.execve(  # noqa: S606 - no shell is meant
+            sys.executable, [sys.executable, *options, *sys.orig_argv[1:]], os.environ | tunables
+        )
 
 
-def _tunables(given: str) -> str:
-    """Return what is given in the environment and, of `HEAP`, what nothing is given for; as given without glibc."""
+def _repeatable() -> bool:
+    """Whether the same command begins the same: no program read from a pipe, frozen, or run by a debugger."""
+    program = sys.argv[0]
+    if not sys.executable or getattr(sys, "frozen", False) or sys.gettrace() is not None:
+        return False
+    return program not in {"", "-"} and not Path(program).is_fifo()
+
+
+def _tunables() -> dict[str, str]:
+    """Return the variable with what is given in the environment and, of `HEAP`, what nothing is given for.
+
+    Nothing where nothing is to be added, or where the C library is another.
+    """
     try:
         os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, OSError, ValueError):
-        return given
+        return {}
+    given = os.environ.get(TUNABLES, "")
     names = {one.partition("=")[0] for one in given.split(":")}
-    ours = [f"{name}={value}" for name, value in HEAP.items() if name not in names]
-    return ":".join([*filter(None, [given]), *ours])
+    older = {name.strip("_").lower() for name in os.environ if name.startswith("MALLOC_")}  # MALLOC_ARENA_MAX
+    ours = [
+        f"{name}={value}"
+        for name, value in HEAP.items()
+        if name not in names and name.replace("glibc.malloc.", "malloc_") not in older
+    ]
+    return {TUNABLES: ":".join([*filter(None, [given]), *ours])} if ours else {}
 
 
 class _Log(io.TextIOWrapper):
