@@ -105,12 +105,12 @@ def test_threads_take_memory_from_one_heap(how: str, one: bool) -> None:
 
 @glibc
 def test_the_heap_stays_small_while_tensors_come_and_go_and_is_kept_when_they_are_gone() -> None:
-    """It grows to 1.1 to 1.4 times what there is at most; in a process that began without this, to 1.9 to 2.7 times.
+    """It grows to 1.2 times what there is at most; in a process that began without this, to 1.9 to 2.7 times.
 
-    With the small pieces put by it were 1.5 to 2.1 times; with the usual threshold nothing of it lay in the heap.
+    With the small pieces put by it were 1.4 to 2.2 times; with the usual threshold nothing of it lay in the heap.
     """
     runs = [begun(COMING_AND_GOING, "measuring", str(seed)).split() for seed in range(7)]
-    assert 1 <= statistics.median(float(ratio) for ratio, _ in runs) < 1.4
+    assert 1 <= statistics.mean(float(ratio) for ratio, _ in runs) < 1.3
     assert {given_back for _, given_back in runs} == {"0"}
 
 
