@@ -49,7 +49,7 @@ from faults import KILL, Call, Watch
 from PIL import Image
 from torch import nn
 
-from featreport import cli, pipeline
+from featreport import cli, pipeline, process
 from featreport.images import batches
 from featreport.results.entries import Store
 
@@ -771,4 +771,5 @@ def _sum(rows: list[Row]) -> Row:
 
 
 if __name__ == "__main__":
+    process.begin_again(measuring=True)  # the builds are forks of this process
     main()

@@ -1,7 +1,7 @@
 """Memory for tensors that stay while a network runs, apart from the heap that its own tensors come and go in.
 
 In the heap they would lie between those, wherever room was at the moment, and what is free around them would be too
-small for the next large one: the heap of ResNet-50 grew by up to 100 MiB, in one process and not in the next.
+small for the next large one. How that heap is kept is said in `process.HEAP`.
 """
 
 from __future__ import annotations
