@@ -16,6 +16,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+from featreport import process
+
 ROOT = Path(__file__).parent.parent
 DIGITS = ROOT / "examples" / "digits"
 PAGE = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
@@ -79,7 +81,7 @@ def suites(folder: Path) -> dict[str, str]:
 def test_every_block_of_the_page_is_tried_here() -> None:
     named = {re.search(r"^# ([\w./-]+)", block, re.MULTILINE)[1] for block in BLOCKS}
     source = Path(__file__).read_text(encoding="utf-8")
-    assert len(named) == len(BLOCKS) == 11
+    assert len(named) == len(BLOCKS) == 12
     assert all(f'"{name}"' in source for name in named)
 
 
@@ -104,6 +106,14 @@ def test_two_nights_are_compared_without_a_baseline(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (project / "nightly/diff.md").is_file()
     assert (project / "nightly/diff.html").is_file()
+
+
+def test_a_program_of_ones_own_begins_with_the_memory_that_a_build_has(project: Path) -> None:
+    (project / "own.py").write_text("import os\nprint(os.environ['GLIBC_TUNABLES'])\n")
+    done = shell(recipe("own.sh").replace("python own.py", f"{sys.executable} own.py"), project)
+    assert done.stdout.strip() == ":".join(f"{name}={value}" for name, value in process.HEAP.items()), (
+        done.stderr
+    )
 
 
 def test_with_a_history_no_baseline_is_made_by_hand(project: Path) -> None:
