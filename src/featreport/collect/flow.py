@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
 
-from featreport.collect.passed import kept_apart, storage_of
+from featreport.collect.storages import Storages, storage_of
 
 Sequences = (tuple, list)
 PLANE = 2  # axes: images and features
@@ -36,7 +35,7 @@ class Flow:
     def __init__(self, model: nn.Module) -> None:
         self._state = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
         self._known: dict[int, tuple[weakref.ref[Tensor], bool]] = {}
-        self._filled: dict[int, StorageWeakRef] = {}  # storages that something derived was written into
+        self._filled: Storages[bool] = Storages()  # what something derived was written into
         self.images = 0
 
     def begin(self) -> None:
@@ -63,9 +62,8 @@ class Flow:
     def filled(self, tensor: Tensor) -> None:
         """Note that something derived was written into a tensor, and so into all that share its memory."""
         self.note(tensor, derived=True)
-        storage = storage_of(tensor)
-        if storage is not None:
-            self._filled[storage] = kept_apart(tensor)
+        if storage_of(tensor) is not None:
+            self._filled[tensor] = True
 
     def __contains__(self, tensor: Tensor) -> bool:
         known = self._known.get(id(tensor))
@@ -74,7 +72,7 @@ class Flow:
                 return True
         elif id(tensor) not in self._state and tensor.ndim > 1 and self.images in tensor.shape[:2]:
             return tensor.is_floating_point()
-        return bool(self._filled) and storage_of(tensor) in self._filled
+        return bool(self._filled and self._filled.get(tensor))
 
     def count(self, tensors: Iterable[Tensor]) -> int:
         """How many of some tensors derive from the images."""

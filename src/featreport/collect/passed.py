@@ -6,7 +6,8 @@ import weakref
 from typing import NamedTuple
 
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
+
+from featreport.collect.storages import Storages, storage_of
 
 Extent = tuple[object, ...]
 Key = tuple[str, int, str | None]  # layer, call, output
@@ -62,7 +63,7 @@ class Passed:
     """
 
     def __init__(self) -> None:
-        self._storages: dict[int, tuple[StorageWeakRef, dict[Extent, Given]]] = {}
+        self._storages: Storages[dict[Extent, Given]] = Storages()
         self._objects: dict[int, tuple[weakref.ref[Tensor], Given]] = {}  # without a storage: sparse ones
 
     def clear(self) -> None:
@@ -72,28 +73,26 @@ class Passed:
 
     def add(self, tensor: Tensor, key: Key) -> None:
         """Note that a tensor was measured as the tap `key`, or listed as one that cannot be."""
-        storage = storage_of(tensor)
-        if storage is None:
+        if storage_of(tensor) is None:
             self._objects[id(tensor)] = (weakref.ref(tensor), Given(key, None))
             return
-        known = self._storages.get(storage)
+        known = self._storages.get(tensor)
         if known is None:
-            known = self._storages[storage] = (kept_apart(tensor), {})
-        known[1][extent(tensor)] = Given(key, form_of(tensor))
+            known = self._storages[tensor] = {}
+        known[extent(tensor)] = Given(key, form_of(tensor))
 
     def written(self, tensor: object) -> None:
         """Note that an operation wrote to a tensor in place: what was measured of it is no longer what it holds."""
-        if isinstance(tensor, Tensor) and (storage := storage_of(tensor)) is not None:
-            self._storages.pop(storage, None)
+        if isinstance(tensor, Tensor):
+            self._storages.discard(tensor)
 
     def given(self, tensor: Tensor) -> Given | None:
         """Return what gave a tensor as it is now, or None."""
-        storage = storage_of(tensor)
-        if storage is None:
+        if storage_of(tensor) is None:
             known = self._objects.get(id(tensor))
             return known[1] if known is not None and known[0]() is tensor else None
-        measured = self._storages.get(storage)
-        return None if measured is None else measured[1].get(extent(tensor))
+        measured = self._storages.get(tensor)
+        return None if measured is None else measured.get(extent(tensor))
 
     def fed(self, tensor: Tensor) -> Fed | None:
         """Return the tap that gave a tensor as it is now, under whatever shape, or None."""
@@ -126,22 +125,6 @@ def same_elements(a: Tensor, b: Tensor) -> bool:
 def form_of(tensor: Tensor) -> Form:
     """Return the shape and the strides of a tensor."""
     return tuple(tensor.shape), tuple(tensor.stride())
-
-
-def storage_of(tensor: Tensor) -> int | None:
-    """Return the identity of a tensor's memory, None where it has none of its own (sparse, nested).
-
-    It may be given to another when the memory is gone: see `kept_apart`.
-    """
-    try:
-        return None if tensor.is_nested else tensor.untyped_storage()._cdata  # noqa: SLF001 - as StorageWeakRef does
-    except (NotImplementedError, RuntimeError):
-        return None
-
-
-def kept_apart(tensor: Tensor) -> StorageWeakRef:
-    """Return what keeps the identity of a tensor's memory from being given to another, but not the memory."""
-    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]  # torch gives it no types
 
 
 def extent(tensor: Tensor) -> Extent:
