@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import mmap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +88,29 @@ def test_pages_change_no_number(order: list[int], monkeypatch: pytest.MonkeyPatc
 
     for one, other in zip(tables(8), tables(1 << 14), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_a_budget_is_never_exceeded_but_by_what_exceeds_it_alone() -> None:
+    """And all are served, whatever each wants."""
+    budget = memory.Budget(100)
+    sizes = [30, 60, 250, 10, 0, 100, 45, 101, 70, 20] * 5
+    lock, taken, seen = threading.Lock(), [], []
+
+    def work(size: int) -> None:
+        with budget.taken(size):
+            with lock:
+                taken.append(size)
+                seen.append(sorted(taken))
+            time.sleep(0.002)
+            with lock:
+                taken.remove(size)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, sizes))
+    assert len(seen) == len(sizes)
+    assert any(len(one) > 2 for one in seen)
+    assert all(sum(one) <= 100 or len([size for size in one if size]) == 1 for one in seen)
+    with pytest.raises(RuntimeError, match="broken"), budget.taken(100):
+        raise RuntimeError("broken")
+    with budget.taken(100):
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from featreport.collect import weights
 from featreport.collect.summary import definitions
 from featreport.collect.weights import measure_tensors, measure_weights
+from featreport.memory import Budget
 from featreport.results.schema import Weight
 from featreport.statistics import Settings
 from featreport.statistics.weights import Subject, all_weight_statistics, spectrum
 from featreport.statistics.weights.alpha import fit
+from featreport.statistics.weights.gram import Gram
 from featreport.statistics.weights.reading import measure, measure_all
 from featreport.statistics.weights.untrained import SMALLEST
 
@@ -269,6 +273,47 @@ def test_no_scale_is_too_small_or_too_large_for_directions(scale: float) -> None
     assert (one.redundant_pairs, one.pairs) == (1, 120 * 119 // 2) == (plain.redundant_pairs, plain.pairs)
     assert one.spectral_norm == pytest.approx((plain.spectral_norm or 0) * scale, rel=1e-5)
     assert one.stable_rank == pytest.approx(plain.stable_rank, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 300])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gram_matrix_in_tiles_is_the_whole_one(size: int, dtype: torch.dtype) -> None:
+    rows = torch.randn(size, 40, dtype=dtype)
+    gram = Gram(size, torch.device("cpu"), dtype)
+    gram.add(rows[:, :15])
+    gram.add(rows[:, 15:])
+    whole = rows @ rows.T
+    vectors = torch.randn(3, size, dtype=dtype)
+    assert torch.allclose(gram.times(vectors), vectors @ whole, rtol=1e-4, atol=1e-4)
+    assert torch.allclose(gram.whole().tril(), whole.tril(), rtol=1e-5, atol=1e-5)
+    assert sum(tile.numel() for _, tile in gram.tiles()) <= size * (size + 128) / 2
+
+
+def test_matrices_of_products_are_held_side_by_side_within_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of AlexNet's 4,096 filters at once would take as much as its activations."""
+    model = nn.Sequential(*(nn.Linear(64, 300) for _ in range(12)))
+    plain = measure_weights(model, Settings())
+    held: list[Subject] = []
+    most: list[int] = []
+    made = Subject.cosines.func  # type: ignore[attr-defined]  # a cached property
+
+    def cosines(subject: Subject) -> Any:
+        held.append(subject)
+        most.append(sum("cosines" in one.__dict__ for one in held) + 1)
+        return made(subject)
+
+    counted: Any = cached_property(cosines)
+    counted.__set_name__(Subject, "cosines")
+    monkeypatch.setattr(Subject, "cosines", counted)
+    monkeypatch.setattr(weights, "PRODUCTS", Budget(2 * 300 * 300))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        assert measure_weights(model, Settings()) == plain
+    finally:
+        torch.set_num_threads(threads)
+    assert most == [1] * 12
+    assert not any("cosines" in one.__dict__ for one in held)
 
 
 def test_a_cosine_at_the_threshold_is_decided_exactly() -> None:

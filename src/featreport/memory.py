@@ -1,7 +1,8 @@
 """Memory for tensors that stay while a network runs, apart from the heap that its own tensors come and go in.
 
 In the heap they would lie between those, wherever room was at the moment, and what is free around them would be too
-small for the next large one. How that heap is kept is said in `process.HEAP`.
+small for the next large one. How that heap is kept is said in `process.HEAP`. And a budget for what threads take side
+by side.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -33,3 +35,25 @@ def copy(tensor: Tensor) -> Tensor:
     if tensor.device.type != "cpu" or tensor.layout != torch.strided or not tensor.is_contiguous():
         return tensor.clone()
     return zeros(tensor.shape, tensor.dtype).copy_(tensor)
+
+
+class Budget:
+    """So many bytes for all threads together: who wants more than is left waits; what exceeds them all is had alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Have `size` bytes of it; not a second time by a thread that has some, or it may wait for itself."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + size <= self._most)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()

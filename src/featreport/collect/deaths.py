@@ -187,9 +187,9 @@ def _peaks(module: nn.Module) -> tuple[Array, Array] | None:
     if isinstance(module, _ConvTransposeNd):  # [in, out / groups, …]
         grouped = torch.unflatten(weight, 0, (module.groups, weight.shape[0] // module.groups))
         weight = grouped.transpose(1, 2).flatten(0, 1)
-    peaks = (
-        _host(weight.reshape(weight.shape[0], -1).abs().amax(1)) if weight.numel() else np.zeros(len(weight))
-    )
+    peaks = np.zeros(len(weight))
+    if weight.numel():  # the infinity norm copies nothing, as |w| would
+        peaks = _host(torch.linalg.vector_norm(weight.reshape(weight.shape[0], -1), float("inf"), dim=1))
     bias = getattr(module, "bias", None)
     return peaks, _host(bias) if isinstance(bias, Tensor) else np.zeros_like(peaks)
 

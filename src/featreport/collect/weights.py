@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from featreport import memory
 from featreport.checkpoints.alone import Whole
 from featreport.collect import kinds
 from featreport.results.schema import Buffer, Weight
@@ -21,7 +22,9 @@ from featreport.statistics.weights.reading import Numbers, measure, measure_all
 
 CPU = torch.device("cpu")
 FEW = 8  # tensors that are not worth a thread
-MOST = 8  # threads: each may hold a Gram matrix
+MOST = 8  # threads
+TOGETHER = 48 * 2**20  # bytes of Gram matrices that threads hold side by side: one of 5,000 filters
+PRODUCTS = memory.Budget(TOGETHER)
 NOTHING: Mapping[str, Tensor] = {}
 
 
@@ -169,8 +172,13 @@ def own_or_stored(names: Sequence[str], stored: Mapping[str, Tensor], tensor: Te
 def _weight(subject: Subject, statistics: Sequence[WeightStatistic]) -> Weight:
     fields: dict[str, object] = {}
     for statistic in statistics:
-        fields |= statistic.value(subject)
-    subject.release()
+        if not statistic.products:
+            fields |= statistic.value(subject)
+    with PRODUCTS.taken(subject.angles):
+        for statistic in statistics:
+            if statistic.products:
+                fields |= statistic.value(subject)
+        subject.release()
     tensor = subject.tensor
     return Weight(
         name=subject.name,

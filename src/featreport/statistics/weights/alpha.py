@@ -24,6 +24,7 @@ class Alpha(WeightStatistic):
 
     metric = "weights.alpha"
     label = "alpha (heuristic)"
+    products = True
 
     def wanted(self) -> bool:
         return self.settings.alpha

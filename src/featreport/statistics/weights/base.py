@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from featreport.statistics.base import Settings
-from featreport.statistics.weights.gram import cosines
+from featreport.statistics.weights.gram import Gram, cosines
 from featreport.statistics.weights.reading import Numbers, Spread, measure, measure_all, spread
 
 MATRIX = 2  # axes from which on a tensor is a matrix of rows
 CPU = torch.device("cpu")
 WITH_FLOAT64 = frozenset({"cpu", "cuda", "xpu"})
-MOST_ROWS = 8192  # of a Gram matrix: 256 MiB of float32
+MOST_ROWS = 8192  # of a Gram matrix: 128 MiB of float32
 
 
 @dataclass
@@ -91,9 +91,15 @@ class Subject:
             return self.view.reshape(self.view.shape[0], -1)
         return self.view.movedim(2, 1).flatten(0, 1).flatten(1)
 
+    @property
+    def angles(self) -> int:
+        """How many bytes `cosines` takes."""
+        rows = self.shape[0] if self.matrix else 0
+        return 2 * rows * rows if rows <= MOST_ROWS else 0
+
     @cached_property
-    def cosines(self) -> Tensor | None:
-        """Return the cosines of all pairs of rows `[out, out]` in float32, zero rows 0; None where too many."""
+    def cosines(self) -> Gram | None:
+        """Return the cosines of all pairs of rows in float32, of zero rows 0; None where there are too many."""
         if not 0 < self.shape[0] <= MOST_ROWS or self.numbers.nonfinite:
             return None
         return cosines(self.rows, torch.from_numpy(self.numbers.norms), self.work_device)
@@ -132,6 +138,10 @@ class WeightStatistic(Described, ABC):
     nothing but the last bits (a sketch, which tells places apart, is another then); half-precision tensors give what
     float32 copies of them give; the number of threads changes nothing.
     """
+
+    products: ClassVar[bool] = (
+        False  # it takes products of rows: such are worked out last, within what memory there is
+    )
 
     @abstractmethod
     def value(self, subject: Subject) -> dict[str, Any]:

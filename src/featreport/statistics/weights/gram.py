@@ -1,4 +1,4 @@
-"""Gram matrices in blocks: all cosines of rows, and the smaller of W Wᵀ and Wᵀ W."""
+"""Gram matrices in tiles: all cosines of rows, and the smaller of W Wᵀ and Wᵀ W."""
 
 from __future__ import annotations
 
@@ -8,50 +8,73 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 22  # elements of a block that is copied: 16 MiB of float32
+BLOCK = 1 << 20  # elements of a block that is copied: 4 MiB of float32
+NARROWEST = 256  # columns of a block: with fewer a product waits for its sums
 SAFE = (1e-15, 1e15)  # rows of these norms are divided in float32, others in float64
-TILE = 128  # rows of a symmetric product that are taken at a time: what lies above the diagonal is copied
+TILE = 128  # rows taken at a time
 LARGE = 1 << 27  # multiplications from which on a product is shared among threads
 
 
-def cosines(rows: Tensor, norms: Tensor, device: torch.device) -> Tensor:
-    """Return ŵ ŵᵀ of the normalised rows of `[out, rest]` as `[out, out]` in float32; rows of zeros stay 0."""
+class Gram:
+    """A symmetric matrix `[size, size]` in tiles of rows, each of them up to the diagonal: half the memory."""
+
+    def __init__(self, size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        self.size = size
+        self._tiles = [
+            torch.zeros((min(TILE, size - at), min(at + TILE, size)), dtype=dtype, device=device)
+            for at in range(0, size, TILE)
+        ]
+
+    def tiles(self) -> Iterator[tuple[int, Tensor]]:
+        """Yield the number of a tile's first row, and the tile; those on the diagonal are whole."""
+        return zip(range(0, self.size, TILE), self._tiles, strict=True)
+
+    def add(self, rows: Tensor) -> None:
+        """Add the products of all pairs of rows of `[size, some]`."""
+        for at, tile in self.tiles():
+            _add(tile, rows[at : at + TILE], rows[: at + TILE].T)
+
+    def times(self, vectors: Tensor) -> Tensor:
+        """Return the products with some vectors, `[few, size]`."""
+        found = torch.zeros_like(vectors)
+        for at, tile in self.tiles():
+            end = at + tile.shape[0]
+            found[:, at:end] += vectors[:, :end] @ tile.T
+            found[:, :at] += vectors[:, at:end] @ tile[:, :at]
+        return found
+
+    def whole(self) -> Tensor:
+        """Return the matrix in one piece; what lies above the diagonal of a tile is left as it is: nobody reads it."""
+        total = self._tiles[0].new_zeros((self.size, self.size))
+        for at, tile in self.tiles():
+            total[at : at + TILE, : at + TILE] = tile
+        return total
+
+
+def cosines(rows: Tensor, norms: Tensor, device: torch.device) -> Gram:
+    """Return ŵ ŵᵀ of the normalised rows of `[out, rest]` in float32; rows of zeros stay 0."""
     count, width = rows.shape
-    total = torch.zeros((count, count), device=device)
-    step = max(64, BLOCK // max(1, count))
-    lengths = torch.where(norms > 0, norms, 1.0).to(device)
-    quick = rows.dtype == torch.float32 and bool(
-        ((norms == 0) | ((norms > SAFE[0]) & (norms < SAFE[1]))).all()
-    )
-    lengths = (lengths.float() if quick else lengths)[:, None]
+    total = Gram(count, device)
+    quick = bool(((norms == 0) | ((norms > SAFE[0]) & (norms < SAFE[1]))).all())
+    dtype = torch.float32 if quick else torch.float64
+    lengths = torch.where(norms > 0, norms, 1.0).to(device, dtype)[:, None]
+    step = max(NARROWEST, BLOCK // max(1, count))
     for start in range(0, width, step):
-        block = rows[:, start : start + step].to(device)
-        block = block / lengths if quick else (block.double() / lengths).float()
-        for at in range(0, count, TILE):
-            _add(total[at : at + TILE, : at + TILE], block[at : at + TILE], block[: at + TILE].T)
-    _mirror(total, TILE)
+        block = rows[:, start : start + step].to(device, dtype)
+        total.add((block / lengths).float())
     return total
 
 
-def smaller(rows: Tensor, scale: float, device: torch.device, dtype: torch.dtype = torch.float64) -> Tensor:
+def smaller(rows: Tensor, scale: float, device: torch.device, dtype: torch.dtype = torch.float64) -> Gram:
     """Return the smaller Gram matrix of W / scale, `[out, rest]`: W Wᵀ, or Wᵀ W where it has fewer columns."""
     short = min(rows.shape)
     tall = rows.shape[0] > rows.shape[1]
-    total = torch.zeros((short, short), dtype=dtype, device=device)
-    step = max(64, BLOCK // max(1, short))
+    total = Gram(short, device, dtype)
+    step = max(NARROWEST, BLOCK // max(1, short))
     for start in range(0, max(rows.shape), step):
-        block = rows[start : start + step] if tall else rows[:, start : start + step].T
-        block = (block.to(device).double() / scale).to(dtype)
-        for at in range(0, short, TILE):
-            _add(total[at : at + TILE, : at + TILE], block[:, at : at + TILE].T, block[:, : at + TILE])
-    _mirror(total, TILE)
+        block = rows[start : start + step].T if tall else rows[:, start : start + step]
+        total.add((block.to(device).double() / scale).to(dtype))
     return total
-
-
-def _mirror(total: Tensor, step: int) -> None:
-    """Copy what lies below the diagonal above it, but within the tiles on it, which are whole."""
-    for at in range(step, total.shape[0], step):
-        total[:at, at : at + step] = total[at : at + step, :at].T
 
 
 def _add(total: Tensor, left: Tensor, right: Tensor) -> None:

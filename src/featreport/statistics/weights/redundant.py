@@ -11,10 +11,11 @@ from torch import Tensor
 
 from featreport.statistics.base import share
 from featreport.statistics.weights.base import MOST_ROWS, Subject, WeightStatistic, register
+from featreport.statistics.weights.gram import Gram
 
 ALIKE = 0.95
 DOUBT = 1e-4  # nearer to the threshold than this a float32 cosine is taken again in float64
-BLOCK = 1 << 22  # cosines looked at, or weights multiplied, at a time
+BLOCK = 1 << 19  # weights multiplied at a time
 SHOWN = 5
 MOST = 4096  # pairs that are compared in float64 to find the nearest
 
@@ -25,6 +26,7 @@ class Redundant(WeightStatistic):
 
     metric = "weights.redundant_fraction"
     label = "redundant filters"
+    products = True
 
     def sentence(self) -> str:
         return (
@@ -59,25 +61,20 @@ class Redundant(WeightStatistic):
         }
 
 
-def _alike(angles: Tensor, rows: Tensor, norms: NDArray[np.float64]) -> tuple[int, list[dict[str, Any]]]:
+def _alike(angles: Gram, rows: Tensor, norms: NDArray[np.float64]) -> tuple[int, list[dict[str, Any]]]:
     """Return how many pairs are alike, and the nearest of them."""
-    count = angles.shape[0]
     found, best = 0, np.empty((0, 3))
-    step = max(1, BLOCK // max(1, count))
-    for start in range(0, count, step):
-        block = (
-            angles[start : start + step, start:].abs().triu_(1)
-        )  # what lies before was seen from the other side
+    for start, tile in angles.tiles():
+        block = tile.abs().tril_(start - 1)  # each pair once, `one` the earlier
         if not bool(block.amax() > ALIKE - DOUBT):
             continue
-        one, other = torch.nonzero(block > ALIKE - DOUBT, as_tuple=True)
-        near = block[one, other] < ALIKE + DOUBT
-        one, other = one + start, other + start
+        other, one = torch.nonzero(block > ALIKE - DOUBT, as_tuple=True)
+        sure = block[other, one]
+        near, other = sure < ALIKE + DOUBT, other + start
         if bool(near.any()):
             exact = _exact(rows, norms, one[near], other[near])
             found += int((np.abs(exact) > ALIKE).sum()) - exact.size
         found += one.numel()
-        sure = angles[one, other].abs()
         order = torch.sort(sure, descending=True, stable=True)
         least = order.values[min(SHOWN, sure.numel()) - 1] - DOUBT
         top = order.indices[: int((order.values >= least).sum().clamp(max=MOST))]

@@ -31,6 +31,7 @@ class Spectrum(WeightStatistic):
 
     metric = "weights.spectral_norm"
     label = "spectral norm, stable rank"
+    products = True
 
     def sentence(self) -> str:
         return (
@@ -69,7 +70,7 @@ def spectral_norm(subject: Subject) -> float:
         return scale if subject.shape[0] == 1 else float(np.linalg.norm(norms / scale)) * scale
     if short > WHOLE:
         return scale * _from_vectors(subject, scale)
-    gram = smaller(subject.rows, scale, subject.work_device)
+    gram = smaller(subject.rows, scale, subject.work_device).whole()
     with one_thread():
         return scale * math.sqrt(max(0.0, float(torch.linalg.eigvalsh(gram)[-1])))
 
@@ -85,34 +86,36 @@ def _from_vectors(subject: Subject, scale: float) -> float:
         angles = subject.cosines
         if angles is None:
             raise ValueError("a matrix with fewer rows than columns has its cosines")
-        lengths = torch.from_numpy(subject.numbers.norms / scale).to(device)[:, None]
-        apply: Apply = lambda v: lengths * (angles @ (lengths * v).float()).double()  # noqa: E731 - or the next
+        lengths = torch.from_numpy(subject.numbers.norms / scale).to(device)
+        apply: Apply = lambda v: lengths * angles.times((lengths * v).float()).double()  # noqa: E731 - or the next
     else:
         gram = smaller(subject.rows, scale, device, torch.float32)
-        apply = lambda v: (gram @ v.float()).double()  # noqa: E731
+        apply = lambda v: gram.times(v.float()).double()  # noqa: E731
     with one_thread():
         vectors = leading(apply, min(rows, width), device)
         return _image(subject.rows, vectors, scale, across=rows <= width)
 
 
 def leading(apply: Apply, size: int, device: torch.device) -> Tensor:
-    """Return leading eigenvectors `[size, few]` of a symmetric, positive matrix, in float64.
+    """Return leading eigenvectors `[few, size]` of a symmetric, positive matrix, in float64.
 
     Block Lanczos with full reorthogonalisation from a fixed start: several vectors at a time, because one alone does
-    not tell near-equal eigenvalues apart.
+    not tell near-equal eigenvalues apart. Vectors are rows: those that are not needed any more take no memory.
     """
     draw = torch.Generator().manual_seed(0)
     most = min(size // TOGETHER, STEPS) * TOGETHER
-    basis = torch.zeros((size, most), dtype=torch.float64, device=device)
-    images = torch.zeros_like(basis)
-    image, check = torch.zeros((size, TOGETHER), dtype=torch.float64, device=device), FIRST
-    for end in range(TOGETHER, most + 1, TOGETHER):
-        block = _unknown(image, basis[:, : end - TOGETHER], draw)
-        basis[:, end - TOGETHER : end] = block
-        images[:, end - TOGETHER : end] = image = apply(block)
+    basis = torch.empty((most, size), dtype=torch.float64, device=device)
+    small = torch.zeros((most, most), dtype=torch.float64, device=device)  # the matrix within the basis
+    image, check = torch.zeros((TOGETHER, size), dtype=torch.float64, device=device), FIRST
+    for start in range(0, most, TOGETHER):
+        end = start + TOGETHER
+        basis[start:end] = block = _unknown(image, basis[:start], draw)
+        image = apply(block)
+        small[:end, start:end] = basis[:end] @ image.T
+        small[start:end, :start] = small[:start, start:end].T
         if end >= check or end == most:
             check = end + max(FIRST, end // 4)
-            best, close = _best(basis[:, :end], images[:, :end])
+            best, close = _best(apply, basis[:end], small[:end, :end])
             if close:
                 break
     return best
@@ -125,23 +128,23 @@ def _unknown(image: Tensor, known: Tensor, draw: torch.Generator) -> Tensor:
     count one of its vectors twice.
     """
     norm = torch.linalg.matrix_norm(image)
-    block, upper = torch.linalg.qr(image - known @ (known.T @ image))
+    block, upper = torch.linalg.qr((image - image @ known.T @ known).T)
     fresh = upper.diagonal().abs() > CLOSED * norm
     drawn = torch.randn(image.shape, generator=draw, dtype=torch.float64).to(image.device)
-    block = torch.where(fresh, block, drawn)
+    block = torch.where(fresh[:, None], block.T, drawn)
     for _ in range(2):
-        block = torch.linalg.qr(block - known @ (known.T @ block)).Q
+        block = torch.linalg.qr((block - block @ known.T @ known).T).Q.T
     found: Tensor = block
     return found
 
 
-def _best(known: Tensor, images: Tensor) -> tuple[Tensor, bool]:
+def _best(apply: Apply, known: Tensor, small: Tensor) -> tuple[Tensor, bool]:
     """Return the leading vectors within a basis, and whether the first of them is an eigenvector."""
-    small = (known.T @ images).cpu()
+    small = small.cpu()
     values, vectors = torch.linalg.eigh((small + small.T) / 2)
-    best = vectors[:, -TOGETHER:].to(known.device)
-    residual = images @ best[:, -1] - values[-1].to(known.device) * (known @ best[:, -1])
-    found: Tensor = torch.linalg.qr(known @ best).Q
+    best = vectors[:, -TOGETHER:].T.to(known.device) @ known
+    residual = apply(best[-1:]) - values[-1].to(known.device) * best[-1:]
+    found: Tensor = torch.linalg.qr(best.T).Q.T
     return found, float(residual.norm()) <= CLOSE * float(values[-1])
 
 
@@ -149,11 +152,11 @@ def _image(rows: Tensor, vectors: Tensor, scale: float, *, across: bool) -> floa
     """Return the greatest ‖Wᵀu‖ / scale (`across`) or ‖Wu‖ / scale of unit vectors among these, in float64."""
     axis = 1 if across else 0
     step = max(1, BLOCK // max(1, rows.shape[1 - axis]))
-    total = torch.zeros((vectors.shape[1],) * 2, dtype=torch.float64, device=vectors.device)
+    total = torch.zeros((vectors.shape[0],) * 2, dtype=torch.float64, device=vectors.device)
     for start in range(0, rows.shape[axis], step):
         block = (
             rows.narrow(axis, start, min(step, rows.shape[axis] - start)).to(vectors.device).double() / scale
         )
-        part = block.T @ vectors if across else block @ vectors
-        total += part.T @ part
+        part = vectors @ (block if across else block.T)
+        total += part @ part.T
     return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(total.cpu())[-1])))
