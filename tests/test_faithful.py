@@ -108,6 +108,23 @@ def test_training_flags_are_set_back(tmp_path: Path) -> None:
     assert proof(run).flags_changed == 1
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_complex_tensors_keep_their_imaginary_part_and_are_listed(tmp_path: Path, precision: str) -> None:
+    """A filter in the frequency domain, a rotary table: made real they would compute something else."""
+    code = net(
+        "return self.conv(torch.fft.ifft2(torch.fft.fft2(x.float()) * self.turn * self.by).real.to(x.dtype))",
+        conv="nn.Conv2d(3, 4, 1)",
+        turn="nn.Parameter(torch.full((3, 1, 1), 1j))",
+        by="nn.Buffer(torch.full((1,), -1j)); self.half = 1",  # a name that Module has too
+    )
+    run = measured(code, tmp_path, precision=precision)
+    assert {u.layer: u.reason[:15] for u in run.unmeasured} == dict.fromkeys(
+        ["turn", "by"], "complex numbers"
+    )
+    same = measured(net("return self.conv(x)", conv="nn.Conv2d(3, 4, 1)"), tmp_path, precision=precision)
+    assert run.activations[-1].std == pytest.approx(same.activations[-1].std, rel=1e-2)
+
+
 def test_fast_paths_that_a_network_has_are_named(tmp_path: Path) -> None:
     code = net(
         "return self.block(x.mean(1))",

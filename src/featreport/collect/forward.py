@@ -49,7 +49,7 @@ def all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:
     if wrong:
         notes.append(f"Measured with torch's own operations, which is slower, because {wrong}.")
     with job.deadline.inside("forward"):
-        return _all_images(job, model.to(device=job.device, dtype=job.dtype), notes)
+        return _all_images(job, job.placed(model), notes)
 
 
 def _all_images(job: Job, model: nn.Module, notes: list[str]) -> Pass:

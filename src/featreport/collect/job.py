@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from featreport.collect.deadline import Deadline
 from featreport.collect.session import Session
@@ -13,6 +14,8 @@ from featreport.plan.types import Plan, RunPlan
 from featreport.statistics import Settings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# unlike `Module.to(dtype)` these leave complex numbers alone: made real, they lose a half and the network its function
+CASTS = {"float32": nn.Module.float, "bfloat16": nn.Module.bfloat16, "float16": nn.Module.half}
 ImagesDone = Callable[[int, int], None]  # images seen so far, images of the run
 
 
@@ -45,6 +48,10 @@ class Job:
     def dtype(self) -> torch.dtype:
         """The type of the forward pass."""
         return DTYPES[self.plan.precision]
+
+    def placed(self, model: nn.Module) -> nn.Module:
+        """Bring a network to its device, and its floating-point tensors to the type of the forward pass."""
+        return CASTS[self.plan.precision](model.to(self.device))
 
     @property
     def on_accelerator(self) -> bool:

@@ -67,7 +67,7 @@ def _peak(model: nn.Module, image: Tensor, device: torch.device) -> int:
 
     Measured at two images, one image's own workspace and what the library keeps is not counted for each.
     """
-    image = image.to(next((value.dtype for value in model.parameters()), image.dtype))
+    image = image.to(_type(model, image))
     peaks = []
     for count in (1, 2):
         torch.accelerator.reset_peak_memory_stats(device)
@@ -90,8 +90,13 @@ def _sizes(model: nn.Module, image: Tensor) -> int:
 
     for module in model.modules():
         module.register_forward_hook(hook)
-    model(fed(model, image.to(next((value.dtype for value in model.parameters()), image.dtype))[None]))
+    model(fed(model, image.to(_type(model, image))[None]))
     return largest * LIVE
+
+
+def _type(model: nn.Module, image: Tensor) -> torch.dtype:
+    """Return the type of the forward pass: that of the network's own numbers, indices and complex ones aside."""
+    return next((value.dtype for value in model.parameters() if value.is_floating_point()), image.dtype)
 
 
 def _device(model: nn.Module) -> torch.device:
