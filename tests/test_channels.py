@@ -101,6 +101,24 @@ def test_a_relu_has_its_channels_where_its_own_input_has_them(size: int) -> None
     assert rows["cat", 0, None].channels == 48
 
 
+@pytest.mark.parametrize("size", [2, 4, 9])  # as many rows as images, as channels, as neither
+@pytest.mark.parametrize("images", [2, 4])
+def test_images_given_one_by_one_without_a_batch_axis_have_their_channels_first(
+    size: int, images: int
+) -> None:
+    def one_by_one(net: Of, x: Tensor) -> Tensor:
+        return torch.stack([F.relu(net.pool(net.norm(net.relu(net.conv(image))))) for image in x])
+
+    conv = nn.Conv2d(3, 4, 1)
+    conv.bias = nn.Parameter(torch.tensor([9.0, -9.0, 9.0, 9.0]))
+    net = Of(one_by_one, conv=conv, relu=nn.ReLU(), norm=nn.InstanceNorm2d(4), pool=nn.AvgPool2d(1))
+    rows, _ = watched(net, torch.rand(images, 3, size, 9))
+    for (layer, call, _), row in rows.items():
+        if layer != "(model)":
+            assert (layer, call, row.shape, row.channel_axis) == (layer, call, [4, size, 9], 0)
+    assert rows["relu", images - 1, None].dead == [1]
+
+
 @pytest.mark.parametrize(
     ("layers", "channels"),
     [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from featreport.collect.passed import Fed, Key
 
@@ -69,6 +70,15 @@ def _is_spatial(module: nn.Module) -> bool:
     return any(name in type(module).__name__ for name in SPATIAL)
 
 
+def is_single(module: nn.Module, output: Tensor) -> bool:
+    """Whether a layer was given one image without a batch axis, [C, H, W] to a Conv2d: its channels come first."""
+    if isinstance(module, _ConvNd):
+        return output.ndim == len(module.kernel_size) + 1
+    if not isinstance(module, _InstanceNorm) and type(module).__module__ != nn.modules.pooling.__name__:
+        return False
+    return type(module).__name__.endswith(f"{output.ndim - 1}d")
+
+
 class Layouts:
     """Follows channels through the network.
 
@@ -109,6 +119,9 @@ class Layouts:
         inherited = self._inherited(output, fed)
         width = declared_width(module) if module is not None else None
         self._passed(width, output, channel)
+        single = inherited == 0 and width is None and channel in {None, 1}
+        if single or (module is not None and is_single(module, output)):
+            return [Layout(None, 0)]
         possible: list[int | None] = [*batch_axes(module, output, images)]
         if channel is not None and output.ndim > abs(channel):
             axis = channel % output.ndim
