@@ -273,6 +273,29 @@ class Nest(nn.Module):
     assert {u.layer: u.reason for u in run.unmeasured} == {"nest": "its output is a nested tensor"}
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("how", ["script(inner)", "trace(inner, torch.zeros(1, 3, 8, 8))"])
+def test_a_torchscript_program_inside_is_listed_and_the_rest_measured(tmp_path: Path, how: str) -> None:
+    code = f"""
+def make():
+    inner = nn.Sequential(nn.ConvTranspose2d(3, 6, 1, bias=False), nn.BatchNorm2d(6), nn.ReLU()).eval()
+    inner[0].weight.data[:, 4] = 0
+    return nn.Sequential(nn.Conv2d(3, 3, 1), torch.jit.{how}, nn.Conv2d(6, 4, 1), nn.ReLU())
+"""
+    run = measured(code, tmp_path)
+    assert [(a.layer, a.channels) for a in run.activations] == [("0", 3), ("2", 4), ("3", 4)]
+    assert {u.layer: u.reason for u in run.unmeasured} == {
+        "1": "a TorchScript program, whose layers cannot be watched"
+    }
+    assert [(w.name, w.module, w.channels, w.dead) for w in run.weights if w.kind == "weight"] == [
+        ("0.weight", "Conv2d", 3, []),
+        ("1.0.weight", "ConvTranspose2d", 6, [4]),
+        ("2.weight", "Conv2d", 4, []),
+    ]
+    assert [(n.layer, n.module, n.channels) for n in run.norms] == [("1.1", "BatchNorm2d", 6)]
+    assert next((b.name, b.module) for b in run.buffers) == ("1.1.running_mean", "BatchNorm2d")
+
+
 SEQUENCE = net(
     "return self.encoder(x.mean(1).permute(1, 0, 2))",  # [T = 8, N, C = 8]
     encoder="nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 2, enable_nested_tensor=False)",

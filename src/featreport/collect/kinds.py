@@ -17,24 +17,34 @@ RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 Kind = Literal["weight", "bias", "norm", "embedding", "other"]
 
 
+def class_of(module: nn.Module) -> type[nn.Module]:
+    """Return a module's class; of one compiled to TorchScript the layer of torch that bears its original name."""
+    if isinstance(module, torch.jit.ScriptModule):
+        found = getattr(nn, module.original_name, None)
+        if isinstance(found, type) and issubclass(found, nn.Module):
+            return found
+    return type(module)
+
+
 def of_parameter(module: nn.Module, name: str, tensor: Tensor) -> Kind:
     """Return the kind of the parameter that `module` holds as `name`."""
-    if isinstance(module, NORMS) or (tensor.ndim == 1 and "norm" in type(module).__name__.lower()):
+    kind = class_of(module)
+    if issubclass(kind, NORMS) or (tensor.ndim == 1 and "norm" in kind.__name__.lower()):
         return "norm"
-    if isinstance(module, EMBEDDINGS):
+    if issubclass(kind, EMBEDDINGS):
         return "embedding"
     if "bias" in name:
         return "bias"
-    return "weight" if tensor.ndim > 1 and (isinstance(module, LAYERS) or "weight" in name) else "other"
+    return "weight" if tensor.ndim > 1 and (issubclass(kind, LAYERS) or "weight" in name) else "other"
 
 
 def is_norm(module: nn.Module, held: Mapping[str, object]) -> bool:
     """Say whether a module that holds these tensors is a norm: it has running statistics, or a scale as norms have."""
     if isinstance(held.get("running_var"), Tensor):
         return True
-    scale = held.get("weight")
+    scale, kind = held.get("weight"), class_of(module)
     return isinstance(scale, Tensor) and (
-        isinstance(module, NORMS) or (scale.ndim == 1 and "norm" in type(module).__name__.lower())
+        issubclass(kind, NORMS) or (scale.ndim == 1 and "norm" in kind.__name__.lower())
     )
 
 

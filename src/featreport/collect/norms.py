@@ -19,7 +19,11 @@ def measure_norms(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) -> l
     """Measure every norm once, frozen ones (whose scale is a buffer) too."""
     found = []
     for name, module in model.named_modules():
-        held = {**module._parameters, **module._buffers}  # noqa: SLF001 - a frozen norm's scale is a buffer
+        # a frozen norm's scale is a buffer
+        held: dict[str, Tensor] = {
+            **dict(module.named_parameters(recurse=False)),
+            **dict(module.named_buffers(recurse=False)),
+        }
         if not kinds.is_norm(module, held):
             continue
         scale, shift, mean, variance, counter = [
@@ -31,7 +35,7 @@ def measure_norms(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) -> l
         eps = getattr(module, "eps", None)
         known = eps if isinstance(eps, float) else None
         norm = NormTensors(scale, shift, mean, variance, counter, known)
-        found.append(Norm(layer=name, module=type(module).__name__, **norm_fields(norm)))
+        found.append(Norm(layer=name, module=kinds.class_of(module).__name__, **norm_fields(norm)))
     return found
 
 

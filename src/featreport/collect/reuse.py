@@ -55,6 +55,8 @@ class Built:
     @classmethod
     def of(cls, model: nn.Module) -> Built | None:
         """Return what is needed to use a freshly built `model` again; None where nothing can promise that it serves."""
+        if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+            return None  # a program keeps its tensors where nothing can be put back
         tensors = {place: tensor for place, tensor in _tensors(model) if tensor is not None}
         storages = {
             id(tensor): tensor.untyped_storage().data_ptr() for tensor in tensors.values() if tensor.numel()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
@@ -51,11 +52,13 @@ class Site:
 
 
 def sites(model: nn.Module, include: Sequence[str] = ()) -> Iterator[Site]:
-    """Yield every module once, those around before those inside."""
+    """Yield every module that can be watched once, those around before those inside."""
     silent = computing_weights(model)
     asked = asked_blocks([name for name, _ in model.named_modules()], include)
     order: dict[str, bool | None] = {}
     for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
         own = declared_batch_first(module)
         order[name] = order.get(name.rpartition(".")[0]) if own is None else own
         kind: type = parametrize.type_before_parametrizations(module)

@@ -56,24 +56,25 @@ def parameters(
     owned = owners(model)
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
-    for name, (owner, local) in owned.items():
-        parameter = owner._parameters.get(local)  # noqa: SLF001 - as `owners` has it
-        if parameter is None or parameter.is_complex():  # the latter are listed as unmeasured
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter.is_complex():  # listed as unmeasured
             continue
         names.setdefault(id(parameter), []).append(name)
         tensors[id(parameter)] = parameter
     subjects = []
     for key, (name, *tied) in names.items():
         module, local = owned[name]
+        layer = kinds.class_of(module)
+        groups = int(getattr(module, "groups", 1)) if issubclass(layer, _ConvNd) else 1
         tensor = own_or_stored((name, *tied), stored, tensors[key])
         subject = Subject(
             name,
             tensor,
             kinds.of_parameter(module, local, tensors[key]),
-            type(module).__name__,
+            layer.__name__,
             tied,
-            transposed=module.groups if isinstance(module, _ConvTransposeNd) else None,
-            groups=module.groups if isinstance(module, _ConvNd) else 1,
+            transposed=groups if issubclass(layer, _ConvTransposeNd) else None,
+            groups=groups,
             near_zero=settings.near_zero,
             device=device,
         )
@@ -113,7 +114,7 @@ def measure_buffers(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) ->
     }
     numbers = measure_all([(tensor, False) for tensor in tensors.values()], 0.0)
     return [
-        _buffer(name, type(owned[name][0]).__name__, tensor, found)
+        _buffer(name, kinds.class_of(owned[name][0]).__name__, tensor, found)
         for (name, tensor), found in zip(tensors.items(), numbers, strict=True)
     ]
 
@@ -160,7 +161,10 @@ def owners(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
     return {
         (f"{prefix}.{name}" if prefix else name): (module, name)
         for prefix, module in model.named_modules(remove_duplicate=False)
-        for name in (*module._parameters, *module._buffers)  # noqa: SLF001 - the order of registration
+        for name, _ in (
+            *module.named_parameters(recurse=False, remove_duplicate=False),
+            *module.named_buffers(recurse=False, remove_duplicate=False),
+        )
     }
 
 
