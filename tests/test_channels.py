@@ -120,6 +120,24 @@ def test_images_given_one_by_one_without_a_batch_axis_have_their_channels_first(
 
 
 @pytest.mark.parametrize(
+    ("pool", "given", "shape", "axis"),
+    [
+        (nn.AdaptiveAvgPool1d(6), (12,), [6], 0),
+        (nn.MaxPool2d(2), (8, 12), [4, 6], 0),
+        (nn.MaxPool2d(2), (4, 8, 12), [4, 4, 6], 0),
+    ],
+)
+def test_pooling_of_features_and_of_planes_has_its_images_first(
+    pool: nn.Module, given: tuple[int, ...], shape: list[int], axis: int
+) -> None:
+    rows, reasons = watched(nn.Sequential(pool, nn.ReLU()), torch.rand(2, *given), torch.rand(1, *given))
+    assert reasons == []
+    assert {(tuple(row.shape), row.channel_axis, row.images) for row in rows.values()} == {
+        (tuple(shape), axis, 3)
+    }
+
+
+@pytest.mark.parametrize(
     ("layers", "channels"),
     [
         ((nn.Conv2d(3, 32, 1), nn.Conv2d(32, 64, 1), nn.PixelShuffle(2)), 16),

@@ -70,13 +70,18 @@ def _is_spatial(module: nn.Module) -> bool:
     return any(name in type(module).__name__ for name in SPATIAL)
 
 
-def is_single(module: nn.Module, output: Tensor) -> bool:
-    """Whether a layer was given one image without a batch axis, [C, H, W] to a Conv2d: its channels come first."""
+def is_single(module: nn.Module, output: Tensor, images: int) -> bool:
+    """Whether a layer was given one image without a batch axis, [C, H, W] to a Conv2d: its channels come first.
+
+    Pooling is also given features, [N, F], and planes of the images, [N, H, W].
+    """
     if isinstance(module, _ConvNd):
         return output.ndim == len(module.kernel_size) + 1
-    if not isinstance(module, _InstanceNorm) and type(module).__module__ != nn.modules.pooling.__name__:
+    pooled = type(module).__module__ == nn.modules.pooling.__name__
+    if pooled and (output.ndim < TOKENS or output.shape[0] % max(images, 1) == 0):
         return False
-    return type(module).__name__.endswith(f"{output.ndim - 1}d")
+    named = type(module).__name__.endswith(f"{output.ndim - 1}d")
+    return named and (pooled or isinstance(module, _InstanceNorm))
 
 
 class Layouts:
@@ -120,7 +125,7 @@ class Layouts:
         width = declared_width(module) if module is not None else None
         self._passed(width, output, channel)
         single = inherited == 0 and width is None and channel in {None, 1}
-        if single or (module is not None and is_single(module, output)):
+        if single or (module is not None and is_single(module, output, images)):
             return [Layout(None, 0)]
         possible: list[int | None] = [*batch_axes(module, output, images)]
         if channel is not None and output.ndim > abs(channel):
