@@ -92,6 +92,24 @@ def test_memory_too_small_for_one_image_fails_the_run(tmp_path: Path) -> None:
     assert run.error.hint == "lower batch_size"
 
 
+@pytest.mark.parametrize("kind", ["half", "bfloat16", "double"])
+@pytest.mark.parametrize(
+    "layer", ["nn.Conv2d(3, 4, 1)", "nn.Linear(8, 4)", "nn.GRU(8, 4)", "nn.BatchNorm2d(3)"]
+)
+def test_a_network_that_makes_another_type_is_told_of_the_precision(
+    tmp_path: Path, kind: str, layer: str
+) -> None:
+    of = "x[:, 0]" if "GRU" in layer else "x"
+    code = (
+        "import torch\nfrom torch import nn\nclass make(nn.Module):\n"
+        f"    def __init__(self):\n        super().__init__(); self.layer = {layer}; self.end = nn.Linear(8, 4)\n"
+        f"    def forward(self, x): self.layer({of}.{kind}()); return self.end(x.{kind}())"
+    )
+    run = run_module(code, tmp_path, pictures(tmp_path, 2)).run
+    assert run.error is not None
+    assert "`precision`" in run.error.hint
+
+
 class Counting(nn.Sequential):
     """A network with a memory of its calls."""
 

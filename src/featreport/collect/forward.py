@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,9 @@ from featreport.results.schema import Faithfulness, ImageFile, Images
 from featreport.statistics import fault
 
 THUMBNAILS = 24  # so many images have one, to be shown under the channels they fire most
+TYPES = re.compile(
+    r"\bdtype\b|scalar type|type .* should be the same"
+)  # what torch says of types that differ
 PINNED = ("cuda", "xpu")  # devices that copy faster from page-locked memory
 
 
@@ -178,15 +182,21 @@ def one_forward(model: nn.Module, inputs: Tensor) -> object:
     except RunError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
-        shape = list(inputs.shape)
-        hint = (
-            "lower batch_size"
-            if out_of_memory(error)
-            else (
-                "check that `transform` (size, color, mean) is what the network was trained with, and its `args`"
-            )
+        raise ForwardError(
+            f"on a batch of shape {list(inputs.shape)}: {raised(error)}", _hint(error, inputs.dtype)
+        ) from error
+
+
+def _hint(error: BaseException, dtype: torch.dtype) -> str:
+    """Return what may help against what a network raised."""
+    if out_of_memory(error):
+        return "lower batch_size"
+    if TYPES.search(str(error)):
+        return (
+            f"images and parameters are {str(dtype).removeprefix('torch.')} (`precision`), and the network's own code "
+            "makes another type of some: set `precision` to that, or let the code take its input's"
         )
-        raise ForwardError(f"on a batch of shape {shape}: {raised(error)}", hint) from error
+    return "check that `transform` (size, color, mean) is what the network was trained with, and its `args`"
 
 
 def guarded(collector: ActivationCollector) -> Callable[[Tap, nn.Module | None, Tensor], None]:
