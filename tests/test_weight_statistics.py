@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from featreport.collect import weights
 from featreport.collect.summary import definitions
-from featreport.collect.weights import measure_tensors, measure_weights
+from featreport.collect.weights import measure_buffers, measure_tensors, measure_weights
 from featreport.memory import Budget
 from featreport.results.schema import Weight
 from featreport.statistics import Settings
@@ -502,6 +503,32 @@ def test_every_statistic_of_weights_is_defined_in_the_report() -> None:
     for statistic in STATISTICS:
         assert len(said[statistic.metric]) > 20
     assert "0.25" in {d.metric: d.sentence for d in definitions(Settings(near_zero=0.25))}["weights.dead"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Tensor.to_sparse,
+        Tensor.to_sparse_csr,
+        lambda dense: torch.quantize_per_channel(
+            dense, torch.full((6,), 0.5), torch.zeros(6), 0, torch.qint8
+        ),
+    ],
+    ids=["coo", "csr", "quantized"],
+)
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor", "ignore:Sparse CSR")
+def test_sparse_and_quantized_parameters_and_buffers_are_measured_as_what_they_stand_for(
+    form: Callable[[Tensor], Tensor],
+) -> None:
+    values = torch.randint(-4, 5, (6, 8)) * 0.5
+    values[2] = 0
+    model = nn.Linear(8, 6, bias=False)
+    model.weight = nn.Parameter(form(values), requires_grad=False)
+    model.register_buffer("table", form(values))
+    [weight], [buffer] = measure_weights(model, Settings()), measure_buffers(model)
+    assert (weight.zeros, weight.count, weight.dead) == (int((values == 0).sum()), 48, [2])
+    assert weight.mean == buffer.mean == pytest.approx(values.double().mean().item(), abs=1e-15)
+    assert weight.spectral_norm == pytest.approx(float(np.linalg.norm(values.numpy(), 2)), rel=1e-6)
 
 
 def test_a_tied_weight_is_measured_once() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 from torchvision.ops.misc import FrozenBatchNorm2d
 
+from featreport.collect.kinds import dense
 from featreport.collect.sites import ROOT
 from featreport.results.schema import Activation, Death
 
@@ -183,7 +184,7 @@ def _peaks(module: nn.Module) -> tuple[Array, Array] | None:
     weight = module.weight
     if not isinstance(weight, Tensor):
         return None
-    weight = weight.detach()
+    weight = dense(weight.detach())
     if isinstance(module, _ConvTransposeNd):  # [in, out / groups, …]
         grouped = torch.unflatten(weight, 0, (module.groups, weight.shape[0] // module.groups))
         weight = grouped.transpose(1, 2).flatten(0, 1)

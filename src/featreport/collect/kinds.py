@@ -66,6 +66,13 @@ def of_name(name: str, shapes: Mapping[str, Sequence[int]]) -> Kind:
     return "norm" if local in {"weight", "gamma", "beta", "scale"} and axes else "other"
 
 
+def dense(tensor: Tensor) -> Tensor:
+    """Return a parameter or buffer as the rows of numbers it stands for, as checkpoints' own are read."""
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor if tensor.layout == torch.strided or tensor.is_nested else tensor.detach().to_dense()
+
+
 def is_buffer(name: str, dtype: torch.dtype) -> bool:
     """Say whether a tensor is one that no training step learns: running statistics, counters, indices, masks."""
     return name.rpartition(".")[2] in RUNNING or not (dtype.is_floating_point or dtype.is_complex)

@@ -58,6 +58,8 @@ class Built:
         if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
             return None  # a program keeps its tensors where nothing can be put back
         tensors = {place: tensor for place, tensor in _tensors(model) if tensor is not None}
+        if any(tensor.layout != torch.strided or tensor.is_quantized for tensor in tensors.values()):
+            return None
         storages = {
             id(tensor): tensor.untyped_storage().data_ptr() for tensor in tensors.values() if tensor.numel()
         }

@@ -169,8 +169,8 @@ def owners(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
 
 
 def own_or_stored(names: Sequence[str], stored: Mapping[str, Tensor], tensor: Tensor) -> Tensor:
-    """Return the checkpoint's tensor of one of these names, otherwise the model's."""
-    return next((stored[name] for name in names if name in stored), tensor)
+    """Return the checkpoint's tensor of one of these names, otherwise the model's, as dense numbers."""
+    return kinds.dense(next((stored[name] for name in names if name in stored), tensor))
 
 
 def _weight(subject: Subject, statistics: Sequence[WeightStatistic]) -> Weight:
