@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from featreport.collect.flow import Flow
+from featreport.collect.outputs import tensors_of
 from featreport.collect.passed import Passed
 from featreport.collect.taps import Taps
 from featreport.results.schema import Activation, Run
@@ -187,6 +189,44 @@ class Out:
     run = measured(code, tmp_path)
     assert [a.output for a in run.activations if a.layer == "(model)"] == names
     assert len(run.activations) == 2 + len(names)
+
+
+class Boxed:
+    __slots__ = ("features",)
+
+    def __init__(self, features: object) -> None:
+        self.features = features
+
+
+def test_every_tensor_of_an_output_has_a_name_of_its_own() -> None:
+    a, b = torch.zeros(1), torch.ones(1)
+    normal = torch.distributions.Normal(a, b)
+    circle: list[object] = [a]
+    circle.append(circle)
+    outputs: list[tuple[object, list[str]]] = [
+        ({1: a, "1": b}, ["1", "1 (2)"]),
+        ({"a.b": a, "a": {"b": b}}, ["a.b", "a.b (2)"]),
+        (deque([a, Boxed(b)]), ["0", "1.features"]),
+        ({"dist": normal}, ["dist.loc", "dist.scale"]),
+        (Boxed(Boxed(a)), []),  # what an object keeps of others may be anything
+        (circle, ["0"]),
+        ([nn.Linear(1, 1), Boxed, "text", None], []),
+    ]
+    for output, names in outputs:
+        assert [name for name, _ in tensors_of(output)] == names
+
+
+def test_a_network_that_returns_an_object_of_its_own_is_measured_and_proved_unchanged(tmp_path: Path) -> None:
+    code = """
+class Nested:
+    def __init__(self, tensors, mask):
+        self.tensors, self.mask = tensors, mask
+""" + net("return Nested(self.conv(x) * 2, x[:, 0] > 0)", conv="nn.Conv2d(3, 4, 1)")
+    run = measured(code, tmp_path)
+    assert rows(run)[1:] == [("(model)", 0, "tensors", "Net")]
+    assert [u.layer for u in run.unmeasured] == ["(model) output mask"]
+    assert run.faithfulness is not None
+    assert run.faithfulness.output_identical is True
 
 
 def test_calls_of_a_block_count_also_where_it_only_hands_on(tmp_path: Path) -> None:
