@@ -114,10 +114,39 @@ def test_a_clamp_elsewhere_is_no_rectifier_and_no_functional_tap(other) -> None:
         (lambda x: F.conv2d(x, torch.ones(5, 4, 1, 1)), "conv2d"), (lambda x: F.linear(x, torch.ones(5, 8)), "linear"),
         (lambda x: F.layer_norm(x, (8,)), "layer_norm"),
         (lambda x: F.batch_norm(x, torch.zeros(4), torch.ones(4)), "batch_norm"),
+        (F.hardshrink, "hardshrink"), (F.softshrink, "softshrink"), (F.tanhshrink, "tanhshrink"),
+        (torch.special.expit, "sigmoid"), (lambda x: torch.special.softmax(x, 1), "softmax"),
+        (F.gumbel_softmax, "gumbel_softmax"), (lambda x: F.local_response_norm(x, 2), "local_response_norm"),
+        (lambda x: F.max_pool2d(x, 2, return_indices=True)[0], "max_pool2d"),
+        (lambda x: F.adaptive_max_pool2d(x, 2, return_indices=True)[0], "adaptive_max_pool2d"),
+        (lambda x: F.fractional_max_pool2d(x, 2, output_size=3), "fractional_max_pool2d"),
+        (lambda x: torch.linalg.matmul(x, x), "matmul"), (lambda x: torch.inner(x, x[0, 0]), "inner"),
+        (lambda x: torch.tensordot(x, torch.ones(8, 5), dims=1), "tensordot"), (lambda x: torch.hstack([x, x]), "cat"),
     ],
 )  # fmt: skip
 def test_functions_that_compute_what_a_layer_would_are_taps(call, name: str) -> None:
     assert names(Plain(call), IMAGES) == ["conv", name]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        F.normalize,
+        lambda x: torch.tensordot(x, x, dims=0),
+        lambda x: torch.clamp(x, min=0, out=torch.empty(0)),
+    ],
+    ids=["normalize", "tensordot", "clamp"],
+)
+def test_what_is_only_read_is_still_what_its_layer_gave(read) -> None:
+    """Some functions are told `out=None`; where there is an `out`, that alone is written to."""
+
+    def then(x: Tensor) -> Tensor:
+        read(x)
+        return x + x.flip(1)
+
+    assert names(Plain(then), IMAGES)[-1] == "add"
+    gone, _ = watch(Plain(lambda x: torch.neg(x.clone(), out=x) + x.flip(1)), IMAGES)
+    assert gone[-1][0].layer == "(model)"
 
 
 TABLE = torch.rand(1, 4, 8, 8)

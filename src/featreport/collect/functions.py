@@ -112,6 +112,7 @@ ACTIVATIONS = (
         "logsigmoid",
         "glu",
     ),
+    *("hardshrink", "softshrink", "tanhshrink"),
 )
 CLAMPS: dict[str, Cuts] = {
     "clamp": _least_is_zero(1, "min"),
@@ -126,9 +127,18 @@ BOUNDS: dict[str, Bound] = {
     "clip": _upper(2, "max"),
 }
 JOINS = {"add": "add", "mul": "mul", "multiply": "mul", "cat": "cat", "concat": "cat", "concatenate": "cat"}
+STACKS = ("hstack", "vstack", "dstack")  # unlike `stack` along an axis that is there
 POOLS = tuple(
     f"{kind}{axes}d"
-    for kind in ("max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool", "lp_pool")
+    for kind in (
+        "max_pool",
+        "avg_pool",
+        "adaptive_max_pool",
+        "adaptive_avg_pool",
+        "lp_pool",
+        "max_unpool",
+        "fractional_max_pool",
+    )
     for axes in (1, 2, 3)
 )
 CHANNELS_FIRST = (
@@ -138,11 +148,12 @@ CHANNELS_FIRST = (
 PLAIN = (  # what needs one operand of the images, and leaves the axis of the channels to be found
     *("softmax", "log_softmax", "softmin", "normalize", "matmul", "bmm", "mm", "baddbmm", "addmm", "einsum"),
     *("scaled_dot_product_attention", "multi_head_attention_forward", "bilinear"),
+    *("gumbel_softmax", "local_response_norm", "tensordot", "inner", "addbmm"),
 )
 HEADS = -3  # of [N, heads, T, T] and [N, windows, heads, T, C]
 ATTENTION = ("softmax", "matmul", "einsum", "scaled_dot_product_attention")
 OWNED = ("linear", "layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm")
-ROOMS: tuple[Any, ...] = (F, torch, Tensor)
+ROOMS: tuple[Any, ...] = (F, torch, Tensor, torch.special, torch.linalg)
 
 
 def _rules() -> dict[Any, Rule]:
@@ -159,12 +170,14 @@ def _rules() -> dict[Any, Rule]:
 
     for name in ACTIVATIONS:
         enter([name], name, rectifies=RECTIFIERS.get(name), bound=BOUNDS.get(name), anywhere=True)
+    enter(["expit"], "sigmoid", anywhere=True)
     for name, cuts in CLAMPS.items():
         enter([name], name, rectifies=cuts, bound=BOUNDS.get(name), only_rectifier=True)
     for name, plain in JOINS.items():
         enter([name], plain, needs=2)
+    enter(STACKS, "cat", needs=2)
     for name in (*POOLS, "interpolate", "grid_sample"):
-        enter([name], name, channel=1)
+        enter([name, f"{name}_with_indices"], name, channel=1)
     for name in CHANNELS_FIRST:
         enter([name], name, channel=1, owned=name.startswith("conv") or name in OWNED)
     for name in ("linear", "layer_norm", "rms_norm"):
@@ -191,7 +204,7 @@ _writers: dict[Any, bool] = {}
 
 def writes(function: Any, given: Mapping[str, Any]) -> bool:
     """Whether a call may change its first argument, or its `out`, in place."""
-    if given and ("out" in given or given.get("inplace")):
+    if given and (given.get("out") is not None or given.get("inplace")):
         return True
     known = _writers.get(function)
     if known is None:

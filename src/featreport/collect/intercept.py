@@ -46,7 +46,8 @@ class Functions(TorchFunctionMode):
         if several or writing or isinstance(output, Tensor):
             derived = func not in MAKERS and any(tensor in flow for tensor in given_tensors(args, given))
             if writing:
-                for tensor in given_tensors((*args[:1], given.get("input"), given.get("out"))):
+                out = given.get("out")
+                for tensor in given_tensors((*args[:1], given.get("input")) if out is None else (out,)):
                     taps.passed.written(tensor)
                     if derived:
                         flow.filled(tensor)
