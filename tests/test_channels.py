@@ -232,6 +232,20 @@ def test_a_turned_view_is_not_explained_by_the_layer_before_it() -> None:
     assert not [death for death in rows["act", 0, None].deaths if death.proved]
 
 
+def test_a_norm_of_tokens_is_not_explained_by_the_features_of_the_layer_before_it() -> None:
+    norm = nn.BatchNorm1d(4)
+    norm.running_mean = torch.tensor([50.0, 0.0, 0.0, 0.0])  # silent on these images only
+    fc = zeroed(nn.Linear(4, 4))
+    nn.init.constant_(fc.bias, -1.0)
+    rows, _ = watched(nn.Sequential(fc, norm, nn.ReLU()), torch.rand(3, 4, 4))
+    assert (rows["0", 0, None].channel_axis, rows["2", 0, None].channel_axis) == (1, 0)
+    first = rows["2", 0, None].deaths[0]
+    assert (first.channel, first.proved) == (0, False)
+    rows, _ = watched(nn.Sequential(fc, nn.BatchNorm1d(4), nn.ReLU()), torch.rand(3, 4))
+    first = rows["2", 0, None].deaths[0]
+    assert (first.channel, first.cause, first.proved) == (0, "zero filter", True)
+
+
 def test_what_a_fused_update_wrote_to_is_not_what_was_measured() -> None:
     def then(net: Of, x: Tensor) -> Tensor:
         y = net.fc(x)

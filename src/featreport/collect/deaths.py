@@ -76,7 +76,7 @@ class Proofs:
         """Return the tap with the cause of each of its dead channels."""
         if not tap.dead:
             return tap
-        chain = self._chain(_key(tap))
+        chain = self._chain(_key(tap), last=tap.channel_axis == len(tap.shape) - 1)
         causes = [self._cause(chain, channel, tap.channels) for channel in tap.dead]
         return tap.model_copy(
             update={
@@ -87,7 +87,8 @@ class Proofs:
             }
         )
 
-    def _chain(self, key: Key) -> _Chain:
+    def _chain(self, key: Key, *, last: bool) -> _Chain:
+        """Return what computes a tap's channels, which lie along its last axis or before it."""
         chain = _Chain()
         place: Key | None = key
         for _ in range(MOST_STEPS):
@@ -96,7 +97,10 @@ class Proofs:
             module = self._modules.get(place[0])
             kind = None if module is None or place[0] in self.borrowed or not _plain(module) else type(module)
             if module is not None and kind in WEIGHTED:
-                chain.weight = (place[0], module)
+                if (
+                    last or kind is not nn.Linear
+                ):  # a batch norm of tokens has other channels than the layer before
+                    chain.weight = (place[0], module)
                 break
             if module is not None and kind in NORMS and chain.norm is None:
                 chain.norm = (place[0], module)
