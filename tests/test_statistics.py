@@ -580,6 +580,12 @@ def test_a_layer_dead_as_a_whole_is_dormant_as_a_whole(engine: str) -> None:
     assert got["dormant_fraction"] == 1.0
 
 
+def test_channels_too_large_to_be_added_up_are_not_dormant_beside_infinity(engine: str) -> None:
+    values = torch.tensor([[[1.5e308], [-1.5e308], [1e300]]], dtype=torch.float64)
+    assert measure(values)["dormant"] == {"0": [], "0.025": [2], "0.1": [2]}
+    assert measure(values.repeat(2, 1, 1))["dormant"] is None  # nor can one channel's own
+
+
 def test_effective_rank_is_of_means_and_refuses_too_few_images(engine: str) -> None:
     generator = torch.Generator().manual_seed(6)
     low = (torch.randn((64, 2), generator=generator) @ torch.randn((2, 8), generator=generator))[..., None]

@@ -47,8 +47,8 @@ def definitions(settings: Settings) -> list[Definition]:
             "none where the network has no rectifier. The mean over layers (macro) stands beside it."
         ),
         ("fired_images", "fires on"): (
-            "On how many of the images the channel exceeds the dead threshold anywhere. No firing in N images bounds "
-            "the firing rate at 1 − 0.05^(1/N) with 95 % confidence."
+            "On how many of the images the channel exceeds the dead threshold, or is not finite, anywhere. No firing "
+            "in N images bounds the firing rate at 1 − 0.05^(1/N) with 95 % confidence."
         ),
     }
     found += [Definition(metric=m, label=label, sentence=text) for (m, label), text in texts.items()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from featreport.statistics.base import Measured, Statistic, indices, register, share
 from featreport.statistics.table import Field
 
@@ -31,7 +33,9 @@ class Dormant(Statistic):
         if not known.any():
             return {"dormant": None, "dormant_fraction": None}
         size = tap.sizes
-        layer = size[known].mean()
+        layer = (size[known] / known.sum()).sum()  # of float64 values their sum may be too large for one
+        if not np.isfinite(layer):
+            return {"dormant": None, "dormant_fraction": None}
         found = {tau: indices(known & (size <= tau * layer)) for tau in TAUS}
         return {
             "dormant": {f"{tau:g}": channels for tau, channels in found.items()},
