@@ -110,6 +110,34 @@ def test_a_network_that_makes_another_type_is_told_of_the_precision(
     assert "`precision`" in run.error.hint
 
 
+@pytest.mark.parametrize(
+    ("forward", "hint"),
+    [
+        ("def forward(self, x, mask): return self.end(x) * mask", "with the images alone"),
+        (
+            "def forward(self, x):\n        with ThreadPoolExecutor() as p: return p.submit(self.end, x).result()",
+            "threads of its own",
+        ),
+        (
+            "def forward(self, x):\n        with torch.enable_grad(): y = self.end(x).sum()\n        y.backward()",
+            "no gradients",
+        ),
+    ],
+    ids=["arguments", "threads", "gradients"],
+)
+def test_a_network_that_cannot_run_so_is_told_what_it_must_not_do(
+    tmp_path: Path, forward: str, hint: str
+) -> None:
+    code = (
+        "import torch\nfrom torch import nn\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "class make(nn.Module):\n    def __init__(self):\n        super().__init__(); self.end = nn.Linear(8, 4)\n"
+        f"    {forward}\n"
+    )
+    run = run_module(code, tmp_path, pictures(tmp_path, 2)).run
+    assert run.error is not None
+    assert hint in run.error.hint
+
+
 class Counting(nn.Sequential):
     """A network with a memory of its calls."""
 

@@ -32,6 +32,7 @@ THUMBNAILS = 24  # so many images have one, to be shown under the channels they 
 TYPES = re.compile(
     r"\bdtype\b|scalar type|type .* should be the same"
 )  # what torch says of types that differ
+GRADIENTS = ("Inference tensors", "does not require grad")  # of what wants gradients in inference mode
 PINNED = ("cuda", "xpu")  # devices that copy faster from page-locked memory
 
 
@@ -191,6 +192,15 @@ def _hint(error: BaseException, dtype: torch.dtype) -> str:
     """Return what may help against what a network raised."""
     if out_of_memory(error):
         return "lower batch_size"
+    if any(words in str(error) for words in GRADIENTS):
+        return (
+            "the forward pass runs in inference mode: let the network's code compute no gradients and no part of it "
+            "in threads of its own while it evaluates"
+        )
+    if isinstance(error, TypeError) and "forward() missing" in str(error):
+        return (
+            "the network is called with the images alone: name a `source` whose forward() needs nothing else"
+        )
     if TYPES.search(str(error)):
         return (
             f"images and parameters are {str(dtype).removeprefix('torch.')} (`precision`), and the network's own code "
