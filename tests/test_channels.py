@@ -119,6 +119,18 @@ def test_images_given_one_by_one_without_a_batch_axis_have_their_channels_first(
     assert rows["relu", images - 1, None].dead == [1]
 
 
+def test_features_given_image_by_image_are_no_images_where_there_are_as_many() -> None:
+    def one_by_one(net: Of, x: Tensor) -> Tensor:
+        return torch.stack([net.relu(net.norm(net.fc(image))) for image in x])
+
+    fc = zeroed(nn.Linear(4, 3))
+    nn.init.constant_(fc.bias, -1.0)
+    rows, _ = watched(Of(one_by_one, fc=fc, norm=nn.LayerNorm(3), relu=nn.ReLU()), torch.rand(3, 4))
+    for layer in ("fc", "norm", "relu"):
+        row = rows[layer, 2, None]
+        assert (row.shape, row.channels, row.fired_images) == ([3], 3, None)
+
+
 @pytest.mark.parametrize(
     ("pool", "given", "shape", "axis"),
     [

@@ -71,17 +71,23 @@ def _is_spatial(module: nn.Module) -> bool:
 
 
 def is_single(module: nn.Module, output: Tensor, images: int) -> bool:
-    """Whether a layer was given one image without a batch axis, [C, H, W] to a Conv2d: its channels come first.
+    """Whether a layer was given one image without a batch axis, [C, H, W] or [F]: its channels come first.
 
     Pooling is also given features, [N, F], and planes of the images, [N, H, W].
     """
     if isinstance(module, _ConvNd):
         return output.ndim == len(module.kernel_size) + 1
+    if output.ndim == 1:
+        return isinstance(module, (nn.Linear, nn.LayerNorm)) and output.shape[0] == _features(module)
     pooled = type(module).__module__ == nn.modules.pooling.__name__
     if pooled and (output.ndim < TOKENS or output.shape[0] % max(images, 1) == 0):
         return False
     named = type(module).__name__.endswith(f"{output.ndim - 1}d")
     return named and (pooled or isinstance(module, _InstanceNorm))
+
+
+def _features(module: nn.Linear | nn.LayerNorm) -> int:
+    return module.out_features if isinstance(module, nn.Linear) else module.normalized_shape[-1]
 
 
 class Layouts:
