@@ -119,6 +119,45 @@ def test_images_given_one_by_one_without_a_batch_axis_have_their_channels_first(
     assert rows["relu", images - 1, None].dead == [1]
 
 
+class Patches(nn.Conv2d):
+    """A convolution that gives tokens."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).flatten(2).transpose(1, 2)
+
+
+class Summed(nn.Conv2d):
+    """A convolution that gives columns."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).sum(2)
+
+
+@pytest.mark.parametrize(("conv", "shape", "axis"), [(Patches, [16, 6], 1), (Summed, [6, 4], 0)])
+@pytest.mark.parametrize(
+    "counts", [(2, 3), (2, 2), (6, 6)]
+)  # as many images as channels: none of them is one
+def test_what_is_derived_from_a_convolution_may_give_three_axes_of_a_batch(
+    conv: type[nn.Conv2d], shape: list[int], axis: int, counts: tuple[int, int]
+) -> None:
+    rows, reasons = watched(
+        nn.Sequential(conv(3, 6, 2, 2)), *(torch.rand(count, 3, 8, 8) for count in counts)
+    )
+    assert reasons == []
+    row = rows["0", 0, None]
+    assert (row.shape, row.channel_axis, row.images) == (shape, axis, sum(counts))
+
+
+@pytest.mark.parametrize(("conv", "size"), [(nn.Conv1d(3, 6, 1), (9,)), (nn.Conv2d(3, 6, 1), (9, 8))])
+def test_channels_turned_before_their_images_leave_those_where_they_are(
+    conv: nn.Module, size: tuple[int, ...]
+) -> None:
+    net = Of(lambda net, x: net.relu(net.conv(x).transpose(0, 1)).sum(), conv=conv, relu=nn.ReLU())
+    rows, _ = watched(net, torch.rand(4, 3, *size), torch.rand(3, 3, *size))
+    relu = rows["relu", 0, None]
+    assert (relu.shape, relu.channel_axis, relu.images) == ([6, *size], 0, 7)
+
+
 def test_features_given_image_by_image_are_no_images_where_there_are_as_many() -> None:
     def one_by_one(net: Of, x: Tensor) -> Tensor:
         return torch.stack([net.relu(net.norm(net.fc(image))) for image in x])

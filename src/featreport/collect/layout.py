@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from featreport.collect.taps import Tap
 
 TOKENS = 3  # axes of [N, T, C] and [T, N, C]
+CONVOLVED = {
+    *(nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward),
+    *(nn.ConvTranspose1d.forward, nn.ConvTranspose2d.forward, nn.ConvTranspose3d.forward),
+}
 SPATIAL = ("MaxPool", "AvgPool", "LPPool", "FractionalMaxPool", "Upsample")
 
 
@@ -75,8 +79,9 @@ def is_single(module: nn.Module, output: Tensor, images: int) -> bool:
 
     Pooling is also given features, [N, F], and planes of the images, [N, H, W].
     """
-    if isinstance(module, _ConvNd):
-        return output.ndim == len(module.kernel_size) + 1
+    if isinstance(module, _ConvNd):  # a class derived from one may flatten what it computes, or sum it up
+        own = type(module).forward in CONVOLVED or output.shape[0] != images
+        return own and output.ndim == len(module.kernel_size) + 1 and output.shape[0] == module.out_channels
     if output.ndim == 1:
         return isinstance(module, (nn.Linear, nn.LayerNorm)) and output.shape[0] == _features(module)
     pooled = type(module).__module__ == nn.modules.pooling.__name__
@@ -130,9 +135,10 @@ class Layouts:
         inherited = self._inherited(output, fed)
         width = declared_width(module) if module is not None else None
         self._passed(width, output, channel)
-        single = inherited == 0 and width is None and channel in {None, 1}
-        if single or (module is not None and is_single(module, output, images)):
-            return [Layout(None, 0)]
+        first = inherited == 0 and width is None and channel in {None, 1}
+        if first or (module is not None and is_single(module, output, images)):
+            turned = first and any(one is not None and self._axes.get(one.key) != 0 for one in fed)
+            return [Layout(1 if turned and output.shape[1:2] == (images,) else None, 0)]
         possible: list[int | None] = [*batch_axes(module, output, images)]
         if channel is not None and output.ndim > abs(channel):
             axis = channel % output.ndim
