@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from featreport.collect import storages
 from featreport.collect.storages import Storages
 from featreport.collect.taps import Tap, Taps
 
@@ -32,6 +34,29 @@ def test_what_is_noted_is_gone_with_the_memory_and_never_another_memorys() -> No
         assert len(noted) <= 3  # what is kept, this one, and the one before it until it is looked for
         del tensor
     assert noted.get(kept) == -1
+
+
+def test_many_tensors_that_stay_are_not_looked_at_again_for_each_that_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What each of a thousand steps gave may stay to the end: to look at all of it each time takes seconds."""
+    looked, expired = [0], storages._expired
+
+    def counted(reference: storages.StorageWeakRef) -> bool:
+        looked[0] += 1
+        return expired(reference)
+
+    monkeypatch.setattr(storages, "_expired", counted)
+    noted: Storages[int] = Storages()
+    kept = [torch.zeros(1) for _ in range(1000)]
+    for index, tensor in enumerate(kept):
+        noted[tensor] = index
+    assert looked[0] <= 40 * len(kept)
+    kept.clear()
+    del tensor
+    for index in range(100):  # the last of these is looked for soon
+        noted[torch.zeros(1)] = index
+    assert len(noted) < 100
 
 
 def test_a_pass_keeps_nothing_of_the_tensors_that_it_is_done_with() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 T = TypeVar("T")
+FEW = 32  # so many are looked at for each that is added
 
 
 class Storages(Generic[T]):
@@ -15,16 +16,20 @@ class Storages(Generic[T]):
 
     A weak reference keeps an identity from being given to another memory. It also keeps torch's object for the memory
     (112 bytes), which lies beside where the data was, so that nothing larger fits there any more: a pass of ViT-B/16
-    that forgot at its end alone grew by up to 200 MiB. So what is gone is looked for whenever something is added: a
-    network has a few dozen tensors at a time.
+    that forgot at its end alone grew by up to 200 MiB. So what is gone is looked for whenever something is added; where
+    more than a few dozen are there (a recurrent network keeps what each of a thousand steps gave), less often.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[StorageWeakRef, T]] = {}
+        self._added = 0  # since it was last looked for what is gone
 
     def __setitem__(self, tensor: Tensor, value: T) -> None:
-        for gone in [one for one, (reference, _) in self._known.items() if _expired(reference)]:
-            del self._known[gone]
+        self._added += 1
+        if self._added * FEW > len(self._known):
+            self._added = 0
+            for gone in [one for one, (reference, _) in self._known.items() if _expired(reference)]:
+                del self._known[gone]
         storage = storage_of(tensor)
         if storage is None:
             raise ValueError("a tensor without a storage of its own (sparse, nested) has no memory to note")
