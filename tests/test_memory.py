@@ -90,6 +90,20 @@ def test_pages_change_no_number(order: list[int], monkeypatch: pytest.MonkeyPatc
         assert np.array_equal(one, other)
 
 
+def test_who_wants_nothing_of_a_budget_waits_for_nobody() -> None:
+    budget, served = memory.Budget(100), threading.Event()
+
+    def work() -> None:
+        with budget.taken(0):
+            served.set()
+
+    with budget.taken(250):
+        other = threading.Thread(target=work)
+        other.start()
+        assert served.wait(5)
+    other.join()
+
+
 def test_a_budget_is_never_exceeded_but_by_what_exceeds_it_alone() -> None:
     """And all are served, whatever each wants."""
     budget = memory.Budget(100)

@@ -47,9 +47,12 @@ class Budget:
 
     @contextlib.contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Have `size` bytes of it; not a second time by a thread that has some, or it may wait for itself."""
+        """Have `size` bytes of it; not a second time by a thread that has some, or it may wait for itself.
+
+        Who wants nothing does not wait, also while somebody has more than there is.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: not self._taken or self._taken + size <= self._most)
+            self._changed.wait_for(lambda: not (size and self._taken) or self._taken + size <= self._most)
             self._taken += size
         try:
             yield
