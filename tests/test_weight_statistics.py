@@ -252,6 +252,19 @@ def test_the_spectral_norm_of_a_large_matrix_is_numpys(kind: str) -> None:
     assert one.spectral_norm == pytest.approx(math.sqrt(np.linalg.eigvalsh(w @ w.T)[-1]), rel=1e-7)
 
 
+@pytest.mark.parametrize("shape", [(900, 1000), (1000, 900)], ids=str)
+@pytest.mark.parametrize("power", [2, 3])
+def test_the_spectral_norm_is_numpys_where_singular_values_crowd_at_the_top(
+    shape: tuple[int, int], power: int
+) -> None:
+    """As those of a smoothing filter do: hundreds of vectors do not tell the first from those beside it."""
+    noise, size = np.random.default_rng(6), min(shape)
+    left, right = (np.linalg.qr(noise.normal(size=(side, size)))[0] for side in shape)
+    tensor = torch.from_numpy(left * (1 - (np.arange(size) / size) ** power) @ right.T).float()
+    (one,), _ = measure_tensors({"a.weight": tensor}, Settings())
+    assert one.spectral_norm == pytest.approx(np.linalg.norm(tensor.double().numpy(), 2), rel=5e-7)
+
+
 @pytest.mark.parametrize("shape", [(1100, 3000), (3000, 1100), (1030, 1025)], ids=str)
 def test_the_number_of_threads_changes_no_bit_of_a_large_spectral_norm(shape: tuple[int, int]) -> None:
     tensor, before = torch.randn(shape, generator=torch.Generator().manual_seed(4)), torch.get_num_threads()

@@ -16,7 +16,10 @@ from featreport.statistics.weights.gram import one_thread, smaller
 
 WHOLE = 512  # up to this side all eigenvalues are taken: they cost its cube
 TOGETHER = 4  # vectors
-STEPS = 100  # at most, of so many vectors each
+STEPS = 100  # of so many vectors each, then it begins again
+KEPT = 100  # vectors with which it does
+AGAIN = 12  # times at most
+GAINED = 1e-9  # of the eigenvalue, since it was last looked at: with less the rest is float32's rounding
 FIRST = 24  # vectors before convergence is looked at
 CLOSE = 2e-6  # residual of the leading eigenvector: what it costs σ₁ is its square over the gap
 CLOSED = 1e-12  # of an image's norm: what is left of it outside the basis is rounding
@@ -100,25 +103,41 @@ def leading(apply: Apply, size: int, device: torch.device) -> Tensor:
     """Return leading eigenvectors `[few, size]` of a symmetric, positive matrix, in float64.
 
     Block Lanczos with full reorthogonalisation from a fixed start: several vectors at a time, because one alone does
-    not tell near-equal eigenvalues apart. Vectors are rows: those that are not needed any more take no memory.
+    not tell near-equal eigenvalues apart. Where a full basis does not either, it begins again with the nearest in it.
+    Vectors are rows: those that are not needed any more take no memory.
     """
     draw = torch.Generator().manual_seed(0)
     most = min(size // TOGETHER, STEPS) * TOGETHER
     basis = torch.empty((most, size), dtype=torch.float64, device=device)
     small = torch.zeros((most, most), dtype=torch.float64, device=device)  # the matrix within the basis
     image, check = torch.zeros((TOGETHER, size), dtype=torch.float64, device=device), FIRST
-    for start in range(0, most, TOGETHER):
+    start, again, before = 0, 0, 0.0
+    while True:
         end = start + TOGETHER
         basis[start:end] = block = _unknown(image, basis[:start], draw)
         image = apply(block)
         small[:end, start:end] = basis[:end] @ image.T
         small[start:end, :start] = small[:start, start:end].T
-        if end >= check or end == most:
-            check = end + max(FIRST, end // 4)
-            best, close = _best(apply, basis[:end], small[:end, :end])
-            if close:
-                break
-    return best
+        start = end
+        if end < check and end < most:
+            continue
+        check = end + max(FIRST, end // 4)
+        best, value, close = _best(apply, basis[:end], small[:end, :end])
+        still = value - before <= GAINED * value
+        if close or (end == most and (size - end < TOGETHER or again == AGAIN or still)):
+            return best
+        before = value
+        if end == most:
+            image, start, again = _unknown(image, basis, draw), KEPT, again + 1
+            check = KEPT + FIRST
+            _shrink(basis, small)
+
+
+def _shrink(basis: Tensor, small: Tensor) -> None:
+    """Keep of a full basis what comes nearest to leading vectors: what follows the last of it follows them as well."""
+    values, vectors = torch.linalg.eigh(small.cpu())
+    basis[:KEPT] = vectors[:, -KEPT:].T.to(basis.device) @ basis
+    small[:KEPT, :KEPT] = values[-KEPT:].diag()
 
 
 def _unknown(image: Tensor, known: Tensor, draw: torch.Generator) -> Tensor:
@@ -138,14 +157,15 @@ def _unknown(image: Tensor, known: Tensor, draw: torch.Generator) -> Tensor:
     return found
 
 
-def _best(apply: Apply, known: Tensor, small: Tensor) -> tuple[Tensor, bool]:
-    """Return the leading vectors within a basis, and whether the first of them is an eigenvector."""
+def _best(apply: Apply, known: Tensor, small: Tensor) -> tuple[Tensor, float, bool]:
+    """Return the leading vectors within a basis, the eigenvalue of the first, and whether it is an eigenvector."""
     small = small.cpu()
     values, vectors = torch.linalg.eigh((small + small.T) / 2)
     best = vectors[:, -TOGETHER:].T.to(known.device) @ known
     residual = apply(best[-1:]) - values[-1].to(known.device) * best[-1:]
     found: Tensor = torch.linalg.qr(best.T).Q.T
-    return found, float(residual.norm()) <= CLOSE * float(values[-1])
+    value = float(values[-1])
+    return found, value, float(residual.norm()) <= CLOSE * value
 
 
 def _image(rows: Tensor, vectors: Tensor, scale: float, *, across: bool) -> float:
