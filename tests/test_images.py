@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import mmap
 import subprocess
 import sys
 import threading
@@ -373,6 +374,19 @@ def test_batches_are_full_in_order_and_the_same_for_any_number_of_workers(
     assert set(got[0].pictures) == {files[0].picture, files[1].picture}
     assert [batch.indices for batch in batches] == [[0, 1, 2], [3, 4, 5], [6, 7]]  # a second loop
     assert len(batches.failed) == 3
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="no pages of one's own on this system")
+def test_what_waits_while_the_network_runs_lies_apart_from_the_heap(tmp_path: Path) -> None:
+    """Between the tensors of the network it would keep large pieces of the heap from being used again."""
+    for number in range(5):
+        Image.new("RGB", (160, 160), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    spec = TransformSpec(kind="none")
+    batches = ImageBatches([ref(tmp_path / f"{n}.png") for n in range(5)], spec, batch_size=2)
+    places = [ready.tensor.data_ptr() for ready in batches._in_order()]
+    places += [batch.tensor.data_ptr() for batch in batches]
+    assert len(places) == 8
+    assert not any(place % mmap.PAGESIZE for place in places)
 
 
 def test_where_the_shape_changes_a_new_batch_begins(tmp_path: Path) -> None:

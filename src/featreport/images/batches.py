@@ -118,7 +118,7 @@ class ImageBatches:
                 stretched=stretched(self.spec),
                 note=decoded.note,
             )
-            return _Ready(tensor, file, uri)
+            return _Ready(memory.copy(tensor.contiguous()), file, uri)  # it waits while the network runs
 
         usable = 0
         rest = iter(self.refs)
