@@ -330,6 +330,23 @@ def test_matrices_of_products_are_held_side_by_side_within_a_budget(monkeypatch:
     assert not any("cosines" in one.__dict__ for one in held)
 
 
+class OfItsOwn(nn.Module):
+    """Lists what it trains, as older code does, without the arguments that torch has got since."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Any:
+        return iter([("conv.weight", self.conv.weight)])
+
+
+def test_a_network_that_lists_its_parameters_itself_has_all_of_them_measured() -> None:
+    names = [weight.name for weight in measure_weights(OfItsOwn(), Settings())]
+    assert names == ["conv.weight", "conv.bias", "norm.weight", "norm.bias"]
+    assert len(weights.measure_buffers(OfItsOwn())) == 3
+
+
 def test_a_cosine_at_the_threshold_is_decided_exactly() -> None:
     steps = [-(2**k) * 2.0**-40 for k in range(14)] + [2**k * 2.0**-40 for k in range(14)]
     base = torch.zeros(1 + len(steps), 600, dtype=torch.float64)

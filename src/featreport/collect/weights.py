@@ -56,7 +56,7 @@ def parameters(
     owned = owners(model)
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
+    for name, parameter in nn.Module.named_parameters(model, remove_duplicate=False):
         if parameter.is_complex():  # listed as unmeasured
             continue
         names.setdefault(id(parameter), []).append(name)
@@ -157,13 +157,16 @@ def _identity(name: str, tensor: Tensor | Whole) -> tuple[object, ...]:
 
 
 def owners(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
-    """Full parameter or buffer name → (the module that holds it, its name there)."""
+    """Full parameter or buffer name → (the module that holds it, its name there).
+
+    As torch lists them: a network may list others of its own (those it trains), or take other arguments.
+    """
     return {
         (f"{prefix}.{name}" if prefix else name): (module, name)
         for prefix, module in model.named_modules(remove_duplicate=False)
         for name, _ in (
-            *module.named_parameters(recurse=False, remove_duplicate=False),
-            *module.named_buffers(recurse=False, remove_duplicate=False),
+            *nn.Module.named_parameters(module, recurse=False, remove_duplicate=False),
+            *nn.Module.named_buffers(module, recurse=False, remove_duplicate=False),
         )
     }
 
