@@ -23,7 +23,7 @@ GAINED = 1e-9  # of the eigenvalue, since it was last looked at: with less the r
 FIRST = 24  # vectors before convergence is looked at
 CLOSE = 2e-6  # residual of the leading eigenvector: what it costs σ₁ is its square over the gap
 CLOSED = 1e-12  # of an image's norm: what is left of it outside the basis is rounding
-BLOCK = 1 << 20  # elements that are copied to float64 at a time
+BLOCK = 1 << 18  # elements that are copied to float64 at a time
 
 Apply = Callable[[Tensor], Tensor]
 
