@@ -19,11 +19,8 @@ def measure_norms(model: nn.Module, stored: Mapping[str, Tensor] = NOTHING) -> l
     """Measure every norm once, frozen ones (whose scale is a buffer) too."""
     found = []
     for name, module in model.named_modules():
-        # a frozen norm's scale is a buffer
-        held: dict[str, Tensor] = {
-            **dict(module.named_parameters(recurse=False)),
-            **dict(module.named_buffers(recurse=False)),
-        }
+        own, buffers = kinds.held_by(module)
+        held = {**own, **buffers}  # a frozen norm's scale is a buffer
         if not kinds.is_norm(module, held):
             continue
         scale, shift, mean, variance, counter = [

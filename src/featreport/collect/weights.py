@@ -56,8 +56,9 @@ def parameters(
     owned = owners(model)
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
-    for name, parameter in nn.Module.named_parameters(model, remove_duplicate=False):
-        if parameter.is_complex():  # listed as unmeasured
+    for name, (owner, local) in owned.items():
+        parameter = kinds.held_by(owner)[0].get(local)
+        if parameter is None or parameter.is_complex():  # the latter are listed as unmeasured
             continue
         names.setdefault(id(parameter), []).append(name)
         tensors[id(parameter)] = parameter
@@ -157,17 +158,12 @@ def _identity(name: str, tensor: Tensor | Whole) -> tuple[object, ...]:
 
 
 def owners(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
-    """Full parameter or buffer name → (the module that holds it, its name there).
-
-    As torch lists them: a network may list others of its own (those it trains), or take other arguments.
-    """
+    """Full parameter or buffer name → (the module that holds it, its name there)."""
     return {
         (f"{prefix}.{name}" if prefix else name): (module, name)
         for prefix, module in model.named_modules(remove_duplicate=False)
-        for name, _ in (
-            *nn.Module.named_parameters(module, recurse=False, remove_duplicate=False),
-            *nn.Module.named_buffers(module, recurse=False, remove_duplicate=False),
-        )
+        for held in kinds.held_by(module)
+        for name in held
     }
 
 
