@@ -97,9 +97,8 @@ class Proofs:
             module = self._modules.get(place[0])
             kind = None if module is None or place[0] in self.borrowed or not _plain(module) else type(module)
             if module is not None and kind in WEIGHTED:
-                if (
-                    last or kind is not nn.Linear
-                ):  # a batch norm of tokens has other channels than the layer before
+                # a batch norm of tokens has other channels than the layer before it
+                if last or kind is not nn.Linear:
                     chain.weight = (place[0], module)
                 break
             if module is not None and kind in NORMS and chain.norm is None:

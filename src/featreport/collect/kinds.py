@@ -34,7 +34,7 @@ def held_by(module: nn.Module) -> tuple[Mapping[str, Tensor | None], Mapping[str
     if isinstance(module, torch.jit.ScriptModule):  # it keeps them elsewhere
         own = nn.Module.named_parameters(module, recurse=False, remove_duplicate=False)
         return dict(own), dict(nn.Module.named_buffers(module, recurse=False, remove_duplicate=False))
-    return module._parameters, module._buffers  # noqa: SLF001 - the methods take 2 ms of ResNet-50's 15
+    return module._parameters, module._buffers  # noqa: SLF001 - torch's methods take 2 ms more of ResNet-50's 17
 
 
 def of_parameter(module: nn.Module, name: str, tensor: Tensor) -> Kind:

@@ -89,9 +89,7 @@ def _sizes(model: nn.Module, image: Tensor) -> int:
         largest = max(largest, size)
 
     for module in model.modules():
-        if not isinstance(
-            module, torch.jit.ScriptModule
-        ):  # takes no hook; its neighbours' show what it gives
+        if not isinstance(module, torch.jit.ScriptModule):  # takes none; its neighbours' show what it gives
             module.register_forward_hook(hook)
     model(fed(model, image.to(_type(model, image))[None]))
     return largest * LIVE

@@ -62,7 +62,7 @@ def storage_of(tensor: Tensor) -> int | None:
     """
     try:
         return None if tensor.is_nested else tensor.untyped_storage()._cdata  # noqa: SLF001 - as StorageWeakRef does
-    except (NotImplementedError, RuntimeError):
+    except (NotImplementedError, RuntimeError):  # what torch raises depends on the layout
         return None
 
 

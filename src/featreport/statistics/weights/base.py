@@ -139,9 +139,8 @@ class WeightStatistic(Described, ABC):
     float32 copies of them give; the number of threads changes nothing.
     """
 
-    products: ClassVar[bool] = (
-        False  # it takes products of rows: such are worked out last, within what memory there is
-    )
+    # whether it takes products of rows: such are worked out last, within a budget of memory
+    products: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, subject: Subject) -> dict[str, Any]:

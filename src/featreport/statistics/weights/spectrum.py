@@ -90,10 +90,14 @@ def _from_vectors(subject: Subject, scale: float) -> float:
         if angles is None:
             raise ValueError("a matrix with fewer rows than columns has its cosines")
         lengths = torch.from_numpy(subject.numbers.norms / scale).to(device)
-        apply: Apply = lambda v: lengths * angles.times((lengths * v).float()).double()  # noqa: E731 - or the next
+        gram = angles
     else:
+        lengths = torch.ones(width, dtype=torch.float64, device=device)
         gram = smaller(subject.rows, scale, device, torch.float32)
-        apply = lambda v: gram.times(v.float()).double()  # noqa: E731
+
+    def apply(vectors: Tensor) -> Tensor:
+        return lengths * gram.times((lengths * vectors).float()).double()
+
     with one_thread():
         vectors = leading(apply, min(rows, width), device)
         return _image(subject.rows, vectors, scale, across=rows <= width)
